@@ -1,0 +1,84 @@
+"""Everything that can go wrong, in one tree.
+
+    CalicoPerfError                what happened, where, and what to do about it
+    ├── UsageProblem               bad input; ends the run (exit 4) before anything is touched
+    │   ├── SettingProblem         an option, environment variable or ini value
+    │   └── ClusterFileProblem     a cluster file: names file, line and field
+    ├── ClusterProblem             the cluster could not be brought up, used or taken down
+    │   ├── RequirementMissing     this machine lacks something; names it and the package that has it
+    │   └── NotReady               it did not become ready before its deadline
+    ├── CellProblem                ends one cell and no other
+    │   ├── Unreachable            no packet, or no payload, gets from client to server
+    │   ├── ToolProblem            a tool is missing, died, timed out or printed what cannot be true
+    │   └── Unsupported            cannot exist here; skipped with its reason
+    └── RecordProblem              results could not be written
+
+Library code raises these; only `plugin.py` turns them into what pytest understands.
+"""
+
+from __future__ import annotations
+
+
+class CalicoPerfError(Exception):
+    """Root of the tree.
+
+    Args:
+        what: What happened, a sentence without a full stop.
+        where: The endpoint, file, option or cell it happened at.
+        remedy: What the reader can do about it.
+    """
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{place}{self.what}{remedy}"
+
+
+class UsageProblem(CalicoPerfError):
+    """Bad input. Raised before anything is created, so the run ends with pytest's usage error."""
+
+
+class SettingProblem(UsageProblem):
+    """A setting has a value that cannot be used; `where` names the option, variable or ini key."""
+
+
+class ClusterFileProblem(UsageProblem):
+    """A cluster file is missing or malformed; `where` is `file:line: field`."""
+
+
+class ClusterProblem(CalicoPerfError):
+    """The cluster could not be brought up, used or taken down."""
+
+
+class RequirementMissing(ClusterProblem):
+    """This machine lacks a program or a kernel feature; the remedy names the Debian package."""
+
+
+class NotReady(ClusterProblem):
+    """The cluster, or a path in it, did not become ready before its deadline."""
+
+
+class CellProblem(CalicoPerfError):
+    """Ends one cell with an outcome of its own; the other cells go on."""
+
+
+class Unreachable(CellProblem):
+    """No packet, or no payload, gets from client to server."""
+
+
+class ToolProblem(CellProblem):
+    """A tool is missing, died, ran out of time, or printed something that cannot be true."""
+
+
+class Unsupported(CellProblem):
+    """The cell cannot exist here (a kernel without the device, a mode the cluster lacks)."""
+
+
+class RecordProblem(CalicoPerfError):
+    """Results could not be written."""
