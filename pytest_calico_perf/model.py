@@ -202,7 +202,8 @@ class CellResult:
         samples: One value per round that gave one, in order of time.
         rounds: For each sample the number of its round, so that cells of a block can be paired.
         reason: For every outcome but `ok`: what happened, where, what to do. Empty for `ok`.
-        details: Merged details of the runs.
+        details: The runs' details in one: medians of numbers, the rest where all runs agree.
+        runs: The details of every run that gave a sample, in the order of `samples`.
         evidence: What proves the path: addresses, routes, MTU, tunnel counters.
         control: Samples of the block's host-to-host control, same rounds; empty where there is none.
     """
@@ -215,6 +216,7 @@ class CellResult:
     rounds: tuple[int, ...] = ()
     reason: str = ""
     details: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    runs: tuple[Mapping[str, Any], ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     control: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
 

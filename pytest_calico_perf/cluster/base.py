@@ -170,6 +170,12 @@ class Cluster(Protocol):
     def tunnel_packets(self, node: str) -> Mapping[Encapsulation, int]:
         """Packets each tunnel of the node has sent since it came up."""
 
+    def keep(self) -> None:
+        """Do not restore when left: it outlives this process."""
+
+    def how_to_enter(self) -> list[str]:
+        """Lines that say how to enter each endpoint, and how to take all of it down."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...

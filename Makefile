@@ -1,0 +1,49 @@
+# Two commands: `make compare` runs the main job on the lab, `make test` passes the tests. Both install what they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?= --calico-mode=ipip,bgp,vxlan
+
+# What the lab and its probes run; python3-venv only where the interpreter is Debian's own.
+LAB_PACKAGES := apache2-utils bird2 ethtool iperf iperf3 iproute2 iputils-ping nginx-light procps util-linux
+TEST_PACKAGES := $(LAB_PACKAGES) chromium openssh-server tcpdump
+VENV_PACKAGE := $(shell $(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv)
+
+.PHONY: compare test lint install install-dev clean
+
+compare: install
+	$(BIN)/pytest $(ARGS) --html=report.html --self-contained-html --calico-json=results.json
+
+test: install-dev lint
+	$(BIN)/pytest tests
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: $(VENV)/installed
+	@tools/debian-packages $(LAB_PACKAGES)
+
+install-dev: $(VENV)/installed-dev
+	@tools/debian-packages $(TEST_PACKAGES)
+
+$(BIN)/python:
+	@tools/debian-packages python3 $(VENV_PACKAGE)
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(BIN)/python pyproject.toml
+	@echo "Python packages: installing the project into $(VENV)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@echo "Python packages: installing what tests and linters need into $(VENV)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .benchmarks report.html results.json

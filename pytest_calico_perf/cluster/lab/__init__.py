@@ -1,0 +1,1 @@
+"""The embedded lab: Calico's data plane in network namespaces of this machine."""

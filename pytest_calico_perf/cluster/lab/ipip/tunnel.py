@@ -1,0 +1,176 @@
+"""tunl0: the kernel's ipip device where there is one, else a veth with the programs of `ipip.c`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from pytest_calico_perf.cluster.lab.sandbox import Sandbox
+from pytest_calico_perf.cluster.lab.topology import DEVICE, OVERHEAD, UPLINK
+from pytest_calico_perf.errors import ClusterProblem, ToolProblem, Unsupported
+from pytest_calico_perf.model import Encapsulation
+
+OBJECT = Path(__file__).with_name("ipip.o")
+"""The compiled `ipip.c`; `tests/lab/test_ipip_object.py` says how to build it and that it is the source's."""
+
+_DEVICE = DEVICE[Encapsulation.IPIP]
+_FAR_END = f"{_DEVICE}-end"
+_LIMIT = 10.0
+
+
+class IpipTunnel(Protocol):
+    """A way to make and to read tunl0."""
+
+    @property
+    def kind(self) -> str:
+        """For reports: `kernel` or `tc-bpf`."""
+
+    def prepare(self, sandbox: Sandbox, node: str) -> None:
+        """Do what must be done in a node before `links`.
+
+        Raises:
+            ClusterProblem: It cannot be done there.
+        """
+
+    def links(self, mtu: int) -> str:
+        """`ip` lines that make the device, without address; `mtu` is the uplink's, in bytes."""
+
+    def filters(self) -> str:
+        """`tc` lines that make it carry packets; empty if it does so anyway."""
+
+    def packets_sent(self, sandbox: Sandbox, node: str) -> int:
+        """Packets it has sent since it came up.
+
+        Raises:
+            ToolProblem: The counter cannot be read.
+        """
+
+
+class KernelIpip:
+    """The kernel's own device, without a fixed remote: the route's gateway is the far end, as in Calico."""
+
+    kind = "kernel"
+
+    def prepare(self, sandbox: Sandbox, node: str) -> None:
+        # Not a line of the batch: where loading the module made tunl0 in every namespace, adding it fails.
+        if not _kernel_device(sandbox, node):
+            raise ClusterProblem(
+                "the kernel makes an ipip device in one namespace and not in another", where=node
+            )
+
+    def links(self, mtu: int) -> str:
+        return f"link set {_DEVICE} mtu {mtu - OVERHEAD[Encapsulation.IPIP]}\n"
+
+    def filters(self) -> str:
+        return ""
+
+    def packets_sent(self, sandbox: Sandbox, node: str) -> int:
+        return device_packets(sandbox, node, _DEVICE)
+
+
+class TcBpfIpip:
+    """A veth whose packets a tc program wraps and sends off; the other program unwraps at the uplink.
+
+    No packet reaches the veth's far end. Needs the first user namespace, for which eBPF is reserved.
+    """
+
+    kind = "tc-bpf"
+
+    def prepare(self, sandbox: Sandbox, node: str) -> None:
+        pass
+
+    def links(self, mtu: int) -> str:
+        mtu -= OVERHEAD[Encapsulation.IPIP]
+        return (
+            f"link add {_DEVICE} mtu {mtu} type veth peer name {_FAR_END} mtu {mtu}\n"
+            f"link set {_FAR_END} arp off up\n"
+            f"link set {_DEVICE} arp off\n"
+        )
+
+    def filters(self) -> str:
+        return self.attach(UPLINK)
+
+    def attach(self, uplink: str) -> str:
+        """`tc` lines that attach the programs, with the one that unwraps at `uplink`."""
+        program = f"bpf direct-action object-file {OBJECT} section"
+        return (
+            f"qdisc add dev {_DEVICE} clsact\n"
+            f"filter add dev {_DEVICE} egress {program} ipip/encap\n"
+            f"qdisc add dev {uplink} clsact\n"
+            f"filter add dev {uplink} ingress {program} ipip/decap\n"
+        )
+
+    def packets_sent(self, sandbox: Sandbox, node: str) -> int:
+        # The program takes packets before the device counts them; clsact counts what it is shown, and
+        # nothing ever comes in at tunl0.
+        argv = ["tc", "-s", "-j", "qdisc", "show", "dev", _DEVICE]
+        result = sandbox.run(node, argv, limit=_LIMIT).check()
+        try:
+            (packets,) = [
+                qdisc["packets"] for qdisc in json.loads(result.stdout) if qdisc["kind"] == "clsact"
+            ]
+            return int(packets)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ToolProblem(f"tc shows no counter of {_DEVICE}: {error}", where=node) from None
+
+
+def device_packets(sandbox: Sandbox, node: str, device: str) -> int:
+    """Packets a device has sent since it came up.
+
+    Raises:
+        ToolProblem: The counter cannot be read.
+    """
+    result = sandbox.run(node, ["ip", "-s", "-j", "link", "show", "dev", device], limit=_LIMIT).check()
+    try:
+        return int(json.loads(result.stdout)[0]["stats64"]["tx"]["packets"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise ToolProblem(f"ip shows no counter of {device}: {error}", where=node) from None
+
+
+def _kernel_device(sandbox: Sandbox, namespace: str) -> bool:
+    """Whether a namespace has a tunl0 of the kernel's ipip, which is made if that can be."""
+    # Fails where loading the module just made one; only what is there then counts.
+    sandbox.run(namespace, ["ip", "link", "add", _DEVICE, "type", "ipip"], limit=_LIMIT)
+    shown = sandbox.run(namespace, ["ip", "-d", "-j", "link", "show", "dev", _DEVICE], limit=_LIMIT)
+    if shown.exit_code != 0:
+        return False
+    try:
+        return bool(json.loads(shown.stdout)[0]["linkinfo"]["info_kind"] == "ipip")
+    except (ValueError, LookupError, TypeError):
+        return False
+
+
+def choose(sandbox: Sandbox, namespace: str) -> IpipTunnel:
+    """Find a way that works here, by trying it in a namespace that has no tunl0 of its own to lose.
+
+    Raises:
+        Unsupported: There is none; the message says why.
+    """
+    if _kernel_device(sandbox, namespace):
+        return KernelIpip()
+    reason = "the kernel has no ipip device (CONFIG_NET_IPIP), "
+    if not sandbox.privileged:
+        raise Unsupported(
+            f"{reason}and its substitute is eBPF, which a user namespace may not load",
+            remedy="run as root, or on a kernel with ipip",
+        )
+    if sys.byteorder != "little":
+        raise Unsupported(f"{reason}and its substitute is compiled for little-endian machines")
+    tunnel = TcBpfIpip()
+    steps = (
+        (["ip", "-batch", "-"], tunnel.links(1500)),
+        (["tc", "-batch", "-"], tunnel.attach(_FAR_END)),
+    )
+    try:
+        for argv, text in steps:
+            sandbox.run(namespace, argv, limit=_LIMIT, stdin=text).check()
+    except ToolProblem as problem:
+        raise Unsupported(
+            f"{reason}and its substitute cannot be loaded: {problem.what}",
+            remedy="it needs kernel 6.7 or later with CONFIG_NET_CLS_BPF, and a tc built with libbpf",
+        ) from None
+    finally:
+        sandbox.run(namespace, ["ip", "link", "delete", _DEVICE], limit=_LIMIT)
+    return tunnel

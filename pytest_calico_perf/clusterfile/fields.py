@@ -1,0 +1,140 @@
+"""What every cluster file has in common: types of fields, the base model, and `ClusterFile` itself."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    Strict,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from pytest_calico_perf.clusterfile.located_yaml import FieldPath, LocatedYaml
+from pytest_calico_perf.errors import ClusterFileProblem
+from pytest_calico_perf.model import Mode, Path
+
+_RATE = re.compile(r"(\d+(?:\.\d+)?) ?(|k|M|G)bit/s")
+_FACTOR = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+def misfit(field: FieldPath, message: str, *, other: FieldPath = ()) -> PydanticCustomError:
+    """A field that is fine alone but not beside the others; `other` is one it collides with."""
+    return PydanticCustomError("misfit", "{message}", {"message": message, "field": field, "other": other})
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """What the word was probably meant to be, for the end of a sentence; empty if nothing is close."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _network(value: object) -> IPv4Network:
+    if not isinstance(value, str) or "/" not in value:
+        raise ValueError("must be an IPv4 range such as 198.18.0.0/24")
+    return IPv4Network(value)
+
+
+def _bit_per_second(value: object) -> object:
+    if value is None:
+        return None
+    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a rate with its unit, such as 200 Mbit/s (bit/s, kbit/s, Mbit/s, Gbit/s)")
+    return round(float(match[1]) * _FACTOR[match[2]])
+
+
+Network = Annotated[IPv4Network, BeforeValidator(_network)]
+Rate = Annotated[int, BeforeValidator(_bit_per_second), Field(ge=10**6, le=10**11)]
+Name = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
+Seconds = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+
+
+class Model(BaseModel):
+    """Frozen, kebab-case outside, and no field goes unnoticed that it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=lambda name: name.replace("_", "-"),
+        hide_input_in_errors=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_all_fields(cls, data: object) -> object:
+        if isinstance(data, dict):
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            for key in data:
+                if key not in known:
+                    message = f"unknown field{suggestion(key, known)} (known: {', '.join(known)})"
+                    raise misfit((key,), message)
+        return data
+
+
+class Defaults(Model):
+    """What a run of this cluster does where the user does not say. None leaves it to the plugin.
+
+    Attributes:
+        modes: Modes to compare.
+        profile: Name of the profile.
+        rounds: Rounds of each cell.
+        duration: Measuring time of one sample, in seconds.
+        paths: Paths to measure.
+        probes: Names of the probes to run.
+    """
+
+    modes: tuple[Mode, ...] | None = None
+    profile: StrictStr | None = None
+    rounds: Annotated[StrictInt, Field(ge=1)] | None = None
+    duration: Seconds | None = None
+    paths: tuple[Path, ...] | None = None
+    probes: tuple[StrictStr, ...] | None = None
+
+
+class ClusterFile(Model):
+    """What every cluster file says, whatever the kind of cluster.
+
+    Attributes:
+        name: The cluster's name in reports.
+        description: One sentence for people.
+        ready_within: Deadline for bringing it up, in seconds.
+        defaults: What a run does where the user does not say.
+        profiles: Own profiles as written in the file; `profiles.py` interprets them.
+    """
+
+    name: Name
+    description: StrictStr = ""
+    ready_within: Annotated[Seconds, Field(le=3600)] = 20.0
+    defaults: Defaults = Defaults()
+    profiles: Mapping[Name, Mapping[str, Any]] = Field(default_factory=dict)
+
+    _document: LocatedYaml = PrivateAttr(default=LocatedYaml("(no file)", {}, {}))
+
+    @property
+    def source(self) -> str:
+        """The file it was read from."""
+        return self._document.source
+
+    def problem(self, field: FieldPath, message: str, *, remedy: str = "") -> ClusterFileProblem:
+        """A problem with a field, which is spelt as in the file: `("profiles", "mine", "warm-up-rounds")`."""
+        return self._document.problem(field, message, remedy=remedy)
+
+    def check_modes(self, modes: Iterable[Mode]) -> None:
+        """Check that this cluster can carry the modes.
+
+        Raises:
+            UsageProblem: It cannot carry one of them.
+        """
+        raise NotImplementedError

@@ -1,0 +1,140 @@
+"""Finding and reading cluster files; what pydantic finds wrong becomes one line for people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+from typing import ClassVar, Self
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from pytest_calico_perf.clusterfile.fields import ClusterFile, suggestion
+from pytest_calico_perf.clusterfile.lab import LabFile
+from pytest_calico_perf.clusterfile.located_yaml import FieldPath, LocatedYaml, read
+from pytest_calico_perf.errors import ClusterFileProblem
+
+_LARGEST_FILE = 1 << 20
+
+
+class ClusterFiles:
+    """The folders in which a cluster's bare name is looked up."""
+
+    KINDS: ClassVar[Mapping[str, type[ClusterFile]]] = {"lab": LabFile}
+
+    def __init__(self, *folders: FilePath) -> None:
+        self._folders = folders
+
+    @classmethod
+    def usual(cls) -> Self:
+        """`clusters` under the current folder, then those of the package, then those of its checkout."""
+        package = FilePath(__file__).parent.parent
+        return cls(FilePath("clusters"), package / "clusters", package.parent / "clusters")
+
+    def names(self) -> tuple[str, ...]:
+        """Every bare name there is a file for."""
+        return tuple(sorted({file.stem for folder in self._folders for file in folder.glob("*.yaml")}))
+
+    def find(self, name_or_path: str) -> FilePath:
+        """The file of a name, or the path itself.
+
+        Raises:
+            ClusterFileProblem: No file bears that name.
+        """
+        path = FilePath(name_or_path)
+        if name_or_path != path.name or path.suffix in (".yaml", ".yml") or "\0" in name_or_path:
+            return path
+        for folder in self._folders:
+            if (file := folder / f"{name_or_path}.yaml").is_file():
+                return file
+        known = self.names()
+        raise ClusterFileProblem(
+            f"no cluster has this name{suggestion(name_or_path, known)}",
+            where=name_or_path,
+            remedy=f"known: {', '.join(known)}; or give the path of a file",
+        )
+
+
+def load(name_or_path: str) -> ClusterFile:
+    """Read and check a cluster file.
+
+    Args:
+        name_or_path: A bare name, looked up in `ClusterFiles.usual()`, or the path of a file.
+
+    Raises:
+        ClusterFileProblem: It cannot be found or read, or a field is wrong.
+    """
+    path = ClusterFiles.usual().find(name_or_path)
+    source = str(path) if name_or_path else "the cluster's name"
+    try:
+        if not path.is_file():
+            what = "this is not a file" if path.exists() else "there is no such file"
+            raise ClusterFileProblem(
+                what, where=source, remedy="give a cluster's name or the path of its file"
+            )
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ClusterFileProblem(f"cannot be read: {reason}", where=source) from None
+    if len(raw) > _LARGEST_FILE:
+        raise ClusterFileProblem(f"is larger than {_LARGEST_FILE} bytes", where=source)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise ClusterFileProblem(f"is not UTF-8 text (byte {error.start})", where=source) from None
+    return parse(text, source)
+
+
+def parse(text: str, source: str) -> ClusterFile:
+    """Check the text of a cluster file; `source` names it in messages.
+
+    Raises:
+        ClusterFileProblem: It is not YAML, or a field is wrong.
+    """
+    document = read(text, source)
+    if not isinstance(document.data, dict):
+        raise document.problem((), "a cluster file is a list of `field: value` lines")
+    kind = document.data.get("kind")
+    known = ClusterFiles.KINDS
+    if not isinstance(kind, str) or kind not in known:
+        if "kind" not in document.data:
+            raise document.problem(("kind",), "field is missing", remedy=f"known: {', '.join(known)}")
+        hint = suggestion(str(kind), known)
+        raise document.problem(("kind",), f"unknown kind {kind!r}{hint}", remedy=f"known: {', '.join(known)}")
+    try:
+        cluster = known[kind].model_validate(document.data)
+    except ValidationError as error:
+        problems = [_explain(detail, document) for detail in error.errors(include_url=False)]
+        # The first of them in the file's order: a person mends a file from top to bottom.
+        field, message = min(problems, key=lambda problem: document.line(problem[0]))
+        raise document.problem(field, message) from None
+    cluster._document = document  # noqa: SLF001 - a model cannot be given its lines while it validates
+    return cluster
+
+
+def _explain(detail: ErrorDetails, document: LocatedYaml) -> tuple[FieldPath, str]:
+    """What pydantic found, as the field in the file and a sentence."""
+    field: FieldPath = tuple(part for part in detail["loc"] if part != "[key]")
+    context = detail.get("ctx", {})
+    if detail["type"] == "misfit":
+        message = str(context["message"])
+        if context["other"]:
+            message = message.replace("{line}", str(document.line(context["other"])))
+        return (*field, *context["field"]), message
+    got = repr(detail["input"])
+    got = got if len(got) <= 60 else f"{got[:57]}..."
+    if detail["type"] == "missing":
+        return field, "field is missing"
+    if detail["type"] == "enum":
+        known = re.findall(r"'([^']+)'", str(context["expected"]))
+        return (
+            field,
+            f"{got} is unknown{suggestion(str(detail['input']), known)} (known: {', '.join(known)})",
+        )
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return (
+        field,
+        f"{message}, not {got}" if "should" in message or "must" in message else f"{message} ({got})",
+    )

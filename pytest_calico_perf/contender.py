@@ -1,0 +1,204 @@
+"""One cell's part in a block: its pair, its samples, the rounds it lost, and what comes of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from statistics import median
+from types import MappingProxyType
+from typing import Any
+
+from pytest_calico_perf.cluster.base import EndpointPair
+from pytest_calico_perf.errors import CellProblem, ClusterProblem, ToolProblem, Unreachable, Unsupported
+from pytest_calico_perf.evidence import Evidence
+from pytest_calico_perf.model import Cell, CellResult, Measurement, Outcome
+from pytest_calico_perf.plan import Block
+from pytest_calico_perf.probes.base import Measure
+from pytest_calico_perf.reachability import Reachability
+
+# What ends one cell and lets the others go on. Anything else is a bug, or the user's Ctrl-C.
+PROBLEMS = (CellProblem, ClusterProblem)
+
+
+class Contender:
+    """A cell while its block is measured.
+
+    It may lose a round: its samples stay, its probe is opened anew and gets another chance in the next
+    round. It is given up after two lost rounds in a row, or when more than a third of the rounds that
+    count are lost: what is left would be a selection of the good moments.
+    """
+
+    def __init__(self, cell: Cell, block: Block) -> None:
+        self.cell = cell
+        self.problem: CellProblem | ClusterProblem | None = None
+        self.reachability: Reachability | None = None
+        self.before: Evidence | None = None
+        self.after: Evidence | None = None
+        self._pair: EndpointPair | None = None
+        self._block = block
+        # Round -> what it gave; negative: warm-up. All else is derived from it, so that an interrupt between
+        # two statements cannot part a sample from its details.
+        self._taken: dict[int, Measurement] = {}
+        self._lost: dict[int, str] = {}
+        self._lost_in_a_row = 0
+        self._discarded = False
+        self._measure: Measure | None = None
+        self._open = ExitStack()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still takes part."""
+        return self.problem is None
+
+    @property
+    def pair(self) -> EndpointPair:
+        """Its two ends; there once `place` was called."""
+        assert self._pair is not None
+        return self._pair
+
+    @property
+    def runs(self) -> int:
+        """How many runs gave something, warm-up included."""
+        return len(self._taken)
+
+    @property
+    def measuring_seconds(self) -> float:
+        """Time its tool spent measuring, warm-up included, in seconds."""
+        return sum(measurement.seconds for measurement in self._taken.values())
+
+    @property
+    def samples(self) -> dict[int, float]:
+        """Round -> its value, in order of time."""
+        return {
+            number: measurement.value
+            for number, measurement in self._taken.items()
+            if number >= 0 and measurement.value is not None
+        }
+
+    def place(self, pair: EndpointPair) -> None:
+        """Give it its two ends."""
+        self._pair = pair
+
+    def give_up(self, problem: CellProblem | ClusterProblem, *, discard: bool = False) -> None:
+        """End it with a problem; with `discard`, its samples are not of what they were meant to be of."""
+        self.problem = problem
+        self._discarded = discard
+
+    def ready(self, number: int) -> None:
+        """Have the probe open for a round; failing to open it loses the round."""
+        if self._measure is None:
+            try:
+                self._measure = self._open.enter_context(self._block.probe.open(self.pair))
+            except PROBLEMS as problem:
+                self._lose(number, problem)
+
+    def run(self, number: int) -> float | None:
+        """Take the sample of a round (negative: warm-up, dropped); None when there is none."""
+        if self._measure is None:
+            return None
+        try:
+            self._taken[number] = measurement = self._checked(self._measure())
+        except PROBLEMS as problem:
+            self._lose(number, problem)
+            return None
+        self._lost_in_a_row = 0
+        return measurement.value
+
+    def close(self) -> None:
+        """Stop what the probe keeps running. Its last words change nothing about samples already taken."""
+        self._measure = None
+        with suppress(*PROBLEMS):
+            self._open.close()
+
+    def result(self, control: Contender | None, *, complete: bool) -> CellResult | None:
+        """What is known; None when nothing is, in a block that was cut short."""
+        samples = {} if self._discarded else self.samples
+        if self.problem is None and not samples and not complete:
+            return None
+        probe = self._block.probe
+        return CellResult(
+            cell=self.cell,
+            outcome=Outcome.OK if self.problem is None else outcome_of(self.problem),
+            unit=probe.unit,
+            better=probe.better,
+            samples=tuple(samples.values()),
+            rounds=tuple(samples),
+            reason=self._reason(),
+            details=self._told(control, complete=complete),
+            runs=tuple(self._taken[number].details for number in samples),
+            evidence=self._evidence(),
+            control=MappingProxyType(dict(control.samples) if control and control is not self else {}),
+        )
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _checked(self, measurement: Measurement) -> Measurement:
+        probe, value = self._block.probe, measurement.value
+        fact = value is None and probe.once
+        if not fact and (value is None or not math.isfinite(value) or value <= 0):
+            raise ToolProblem(f"{probe.name} gave {value}, which cannot be true", where=str(self.cell))
+        return measurement
+
+    def _lose(self, number: int, problem: CellProblem | ClusterProblem) -> None:
+        self.close()
+        self._lost[number] = str(problem)
+        self._lost_in_a_row += 1
+        counting = sum(1 for lost in self._lost if lost >= 0)
+        hopeless = isinstance(problem, Unsupported) or self._lost_in_a_row >= 2
+        if hopeless or 3 * counting > self._block.rounds:
+            self.give_up(problem)
+
+    def _reason(self) -> str:
+        if self.problem is None:
+            return ""
+        if not self._lost or isinstance(self.problem, Unsupported):
+            return str(self.problem)
+        return f"{self.problem} ({len(self.samples)} of {self._block.rounds} rounds measured)"
+
+    def _told(self, control: Contender | None, *, complete: bool) -> dict[str, Any]:
+        told = merged([measurement.details for number, measurement in self._taken.items() if number >= 0])
+        if self._lost:
+            told["lost_rounds"] = [{"round": number, "reason": text} for number, text in self._lost.items()]
+        if self._discarded:
+            told["discarded_samples"] = list(self.samples.values())
+        if self.problem is None and not complete:
+            told["cut_short"] = f"{len(self.samples)} of {self._block.rounds} rounds measured"
+        if control and control is not self and control.problem is not None:
+            told["control_problem"] = str(control.problem)
+        return told
+
+    def _evidence(self) -> dict[str, Any]:
+        shown = self.before.to_json(self.after) if self.before else {}
+        if self.reachability:
+            shown["reachability"] = self.reachability.to_json()
+        return shown
+
+
+def outcome_of(problem: CellProblem | ClusterProblem) -> Outcome:
+    """How a cell ends that met this problem."""
+    if isinstance(problem, Unsupported):
+        return Outcome.UNSUPPORTED
+    return Outcome.UNREACHABLE if isinstance(problem, Unreachable) else Outcome.TOOL_ERROR
+
+
+def merged(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Details of several runs as one, key by key over the runs that have the key.
+
+    Numbers become their median over the runs, mappings are merged likewise; anything else (names, lists of
+    intervals) is kept where all runs agree and left out where they do not: `CellResult.runs` has it all.
+    """
+    result: dict[str, Any] = {}
+    for key in dict.fromkeys(key for details in rounds for key in details):
+        values = [details[key] for details in rounds if details.get(key) is not None]
+        if all(_is_number(value) for value in values):
+            result[key] = median(values) if values else None
+        elif all(isinstance(value, Mapping) for value in values):
+            result[key] = merged(values)
+        elif all(type(value) is type(values[0]) and value == values[0] for value in values):
+            result[key] = values[0]
+    return result
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,125 @@
+"""What a test author uses. `pytest --fixtures` prints the docstrings below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+if TYPE_CHECKING:  # being installed must cost nothing: what follows is loaded when a fixture is used
+    from pytest_calico_perf.cluster.base import Cluster, EndpointPair
+    from pytest_calico_perf.model import Cell, CellResult, Mode, Path
+    from pytest_calico_perf.report.benchmark import Recorder, SampleClock
+    from pytest_calico_perf.session import Session
+
+Answer = TypeVar("Answer")
+
+SESSION_KEY: pytest.StashKey[Session] = pytest.StashKey()
+RESULT_KEY: pytest.StashKey[CellResult] = pytest.StashKey()
+
+
+@pytest.fixture(scope="session")
+def calico_cluster(request: pytest.FixtureRequest) -> Cluster:
+    """The cluster, up and ready in every requested mode.
+
+    `calico_cluster.host("node1").run(["ip", "route"], limit=5)` runs a command on a node.
+    """
+    return _ask(lambda: request.config.stash[SESSION_KEY].cluster)
+
+
+@pytest.fixture
+def calico_mode(request: pytest.FixtureRequest) -> Mode | None:
+    """The mode of this test; the test runs once for each requested mode. None on host-to-host."""
+    from pytest_calico_perf.model import Mode
+
+    return Mode(request.param) if request.param else None
+
+
+@pytest.fixture
+def calico_path(request: pytest.FixtureRequest) -> Path:
+    """The path of this test; the test runs once for each requested path (and mode)."""
+    from pytest_calico_perf.model import Path
+
+    return Path(request.param)
+
+
+@pytest.fixture
+def calico_pair(calico_cluster: Cluster, calico_path: Path, calico_mode: Mode | None) -> EndpointPair:
+    """The two ends of this test's path in its mode: `calico_pair.client.run([...], limit=5)`."""
+    return _ask(lambda: calico_cluster.pair(calico_path, calico_mode))
+
+
+@pytest.fixture
+def _calico_clock(request: pytest.FixtureRequest) -> SampleClock:
+    """The virtual clock pytest-benchmark reads; must be marked before `benchmark` is built."""
+    from pytest_calico_perf.report.benchmark import install_clock
+
+    return install_clock(request.node)
+
+
+@pytest.fixture
+def calico_record(_calico_clock: SampleClock, benchmark: Any, request: pytest.FixtureRequest) -> Recorder:
+    """Record own samples as a pytest-benchmark row: `calico_record([9.1e9, 9.3e9], unit="bit/s")`."""
+    from pytest_calico_perf.report.benchmark import Recorder, stable_name
+
+    # The node id depends on the folder pytest was started in, so it is no name to compare by.
+    benchmark.fullname = stable_name(request.node)
+    return Recorder(benchmark, _calico_clock)
+
+
+class MeasuredCell:
+    """One (mode, path, probe) of the campaign, as a test sees it."""
+
+    def __init__(self, cell: Cell, request: pytest.FixtureRequest, record: Recorder) -> None:
+        self.cell = cell
+        self._request = request
+        self._record = record
+
+    def measure(self) -> CellResult:
+        """The cell's result; measures its whole block, all modes interleaved, at the first call.
+
+        The samples become a pytest-benchmark row, the values JUnit properties. An unsupported cell
+        skips the test with its reason; every other outcome but `ok` fails it with its message.
+        """
+        from pytest_calico_perf.model import Outcome
+        from pytest_calico_perf.report.junit import properties
+
+        session = self._request.config.stash[SESSION_KEY]
+        result = _ask(lambda: session.result(self.cell))
+        node = self._request.node
+        node.stash[RESULT_KEY] = result
+        node.user_properties.extend(properties(result))
+        if result.outcome is Outcome.UNSUPPORTED:
+            pytest.skip(f"unsupported: {result.reason}")
+        if result.outcome is not Outcome.OK:
+            pytest.fail(f"{result.outcome}: {result.cell}: {result.reason}", pytrace=False)
+        if result.samples:
+            self._record.record(result)
+        return result
+
+
+@pytest.fixture
+def calico_cell(
+    request: pytest.FixtureRequest, calico_path: Path, calico_mode: Mode | None, calico_record: Recorder
+) -> MeasuredCell:
+    """A cell of the campaign: `calico_cell.measure()` returns its samples, details and evidence.
+
+    The test says which probe: `@pytest.mark.calico(probe="ping")`; `path=` and `mode=` narrow it down.
+    """
+    from pytest_calico_perf.model import Cell
+
+    marker = request.node.get_closest_marker("calico")
+    return MeasuredCell(Cell(marker.kwargs["probe"], calico_path, calico_mode), request, calico_record)
+
+
+def _ask(question: Callable[[], Answer]) -> Answer:
+    """Turn our errors into outcomes of a test: a message and no traceback."""
+    from pytest_calico_perf.errors import CalicoPerfError, Unsupported
+
+    try:
+        return question()
+    except Unsupported as error:
+        pytest.skip(f"unsupported: {error}")
+    except CalicoPerfError as error:
+        pytest.fail(str(error), pytrace=False)

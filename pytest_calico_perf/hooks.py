@@ -1,0 +1,219 @@
+"""What a run that measures does with the hooks of pytest, pytest-benchmark and pytest-html.
+
+Registered by `plugin.activate()`, so none of this exists in a run that does not use us.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Generator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from pytest_calico_perf.errors import RecordProblem, SettingProblem
+from pytest_calico_perf.fixtures import RESULT_KEY, SESSION_KEY
+from pytest_calico_perf.progress import Progress
+from pytest_calico_perf.report import html, records, terminal
+from pytest_calico_perf.report.article import published_averages
+from pytest_calico_perf.report.benchmark import machine_info
+from pytest_calico_perf.report.table import comparison
+from pytest_calico_perf.session import Session
+from pytest_calico_perf.units import format_duration
+
+
+def refuse_parallel(config: pytest.Config) -> None:
+    """Measurements in parallel would measure one another, and a disabled benchmark records nothing.
+
+    Raises:
+        SettingProblem: xdist or `--benchmark-disable` is on.
+    """
+    workers = config.getoption("numprocesses", None) or config.getoption("tx", None)
+    if workers or config.getoption("dist", "no") != "no" or hasattr(config, "workerinput"):
+        raise SettingProblem(
+            "tests in parallel would measure one another",
+            where="pytest-xdist (-n, --dist)",
+            remedy="run without it: the campaign interleaves the modes by itself",
+        )
+    if config.getoption("benchmark_disable", default=False):
+        raise SettingProblem(
+            "nothing would be recorded", where="--benchmark-disable", remedy="run without it"
+        )
+
+
+class ReportHooks:
+    """Header, progress, tables, HTML, JSON: everything a person or a machine reads."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._problems: list[str] = []
+        self._notes: list[str] = []
+        self._previous_handlers: dict[int, Any] = {}
+        self.progress = Progress(rewrite=self._rewrite if sys.stdout.isatty() else None, line=self._line)
+
+    @property
+    def _session(self) -> Session:
+        return self._config.stash[SESSION_KEY]
+
+    # -- terminal ------------------------------------------------------------------------------
+
+    def _write(self, write: Callable[[Any], None]) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        if reporter is None:
+            return
+        if capture is None:
+            write(reporter)
+            return
+        with capture.global_and_fixture_disabled():
+            write(reporter)
+
+    def _rewrite(self, text: str) -> None:
+        self._write(lambda reporter: reporter.rewrite(text, erase=True))
+
+    def _line(self, text: str) -> None:
+        def write(reporter: Any) -> None:
+            reporter.ensure_newline()
+            reporter.write_line(text)
+
+        self._write(write)
+
+    def pytest_report_header(self) -> list[str]:
+        """Cluster, modes, cells, rounds and expected time, before anything happens."""
+        session, settings = self._session, self._session.settings
+        plan = session.plan
+        return [
+            f"calico-perf: cluster {settings.cluster_file.name} ({settings.cluster_file.source})",
+            (
+                f"calico-perf: modes {', '.join(settings.modes)}; profile {settings.profile.name}; "
+                f"{len(session.possible)} cells; {settings.profile.rounds} rounds; "
+                f"about {format_duration(plan.seconds)}"
+            ),
+        ]
+
+    def pytest_report_collectionfinish(self) -> str:
+        """What the selection (-k, marks, paths) left of that."""
+        plan = self._session.plan
+        return (
+            f"calico-perf: {len(plan.cells)} cells in {len(plan.blocks)} blocks will take "
+            f"about {format_duration(plan.seconds)}"
+        )
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """The comparison closes the output: it is what people came for."""
+        record = self._session.record()
+        if record.results:
+            terminalreporter.section("calico-perf: comparison")
+            for line in terminal.render(comparison(record), width=terminalreporter._tw.fullwidth):  # noqa: SLF001
+                terminalreporter.line(line)
+            if record.profile["name"] == "article":
+                for line in published_averages(record):
+                    terminalreporter.line(line)
+            share = record.measuring_seconds / record.wall_seconds
+            terminalreporter.line(
+                f"{share:.0%} of {format_duration(record.wall_seconds)} spent measuring"
+                + ("; the run was cut short" if record.interrupted else "")
+            )
+        for note in self._notes:
+            terminalreporter.line(note)
+        for problem in self._problems:
+            terminalreporter.line(f"calico-perf: {problem}", red=True)
+
+    # -- signals -------------------------------------------------------------------------------
+
+    def pytest_sessionstart(self) -> None:
+        """Make SIGTERM and SIGHUP a Ctrl-C: by default they end pytest without any teardown or report."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            self._previous_handlers[number] = signal.signal(number, _interrupt)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Remember that the record is cut short."""
+        self._session.interrupted = True
+
+    # -- the end -------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """Write the record, then restore the cluster, then let the other reports be written."""
+        self.progress.close()
+        ours = self._session
+        self._save(ours)
+        if ours.settings.keep:
+            self._notes += ours.keep()
+        elif problem := ours.close():
+            self._problems.append(problem)
+        if self._problems and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        try:
+            return (yield)
+        finally:
+            for number, handler in self._previous_handlers.items():
+                signal.signal(number, handler)
+
+    def _save(self, session: Session) -> None:
+        path = session.settings.json
+        if path is None or self._config.option.collectonly:
+            return
+        try:
+            records.write(records.document(session.record()), path)
+        except RecordProblem as problem:
+            self._problems.append(str(problem))
+        else:
+            self._notes.append(f"calico-perf: every sample is in {path}")
+
+    def pytest_unconfigure(self) -> None:
+        """Restore also when the run ended before its session did (a usage error after activation)."""
+        self._session.close()
+
+    # -- pytest-benchmark ----------------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_generate_machine_info(self) -> dict[str, Any]:
+        """Describe cluster and nodes, not only the machine pytest runs on."""
+        return machine_info(self._session.record().cluster)
+
+    # -- pytest-html ---------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, Any, Any]:
+        """Carry the result to the report of its test, and its details into the row below."""
+        report = yield
+        result = item.stash.get(RESULT_KEY, None)
+        if result is not None and call.when == "call":
+            report.calico_result = result
+            if self._config.pluginmanager.hasplugin("html"):
+                from pytest_html import extras
+
+                report.extras = [*getattr(report, "extras", []), extras.html(html.details_html(result))]
+        return report
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_report_title(self, report: Any) -> None:
+        """Say what the page is about."""
+        report.title = f"Calico modes on {self._session.settings.cluster_file.name}"
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_summary(self, prefix: list[str]) -> None:
+        """The comparison, above everything else."""
+        prefix.append(html.render(self._session.record()))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_header(self, cells: list[str]) -> None:
+        """Columns of ours."""
+        cells[2:2] = html.header_cells()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
+        """A row per cell, with the value sortable."""
+        if cells:
+            cells[1] = html.test_id_cell(report.nodeid)
+            cells[2:2] = html.row_cells(getattr(report, "calico_result", None))
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)

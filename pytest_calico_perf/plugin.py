@@ -1,0 +1,180 @@
+"""The only file that knows pytest's options. Does nothing until an option or fixture of ours is used.
+
+What a used plugin does with the hooks of pytest, pytest-benchmark and pytest-html is in `hooks.py`,
+registered by `activate()`; so other people's runs pay for this module's few lines and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_calico_perf.fixtures import (  # noqa: F401  # pytest finds fixtures by name in this module
+    SESSION_KEY,
+    _calico_clock,
+    calico_cell,
+    calico_cluster,
+    calico_mode,
+    calico_pair,
+    calico_path,
+    calico_record,
+)
+
+if TYPE_CHECKING:
+    from pytest_calico_perf.model import Cell
+    from pytest_calico_perf.session import Session
+
+MARKER = (
+    "calico(probe=None, path=None, mode=None): the probe this test reads through calico_cell; path and mode "
+    "(a word or a list of words) narrow down the cells it runs for."
+)
+NOT_SELECTED = "not-selected"  # id of the placeholder for a test none of whose cells was asked for
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare each setting as option and ini value; settings.py documents them."""
+    from pytest_calico_perf.options import OPTIONS
+
+    group = parser.getgroup("calico-perf", "compare Calico's network modes")
+    for option in OPTIONS:
+        action: dict[str, Any] = (
+            {"action": "store_true"} if not option.metavar else {"metavar": option.metavar}
+        )
+        if option.repeatable:
+            action["action"] = "append"
+        text = f"{option.help} Environment: {option.variable}; ini: {option.ini}."
+        group.addoption(option.flag, dest=option.ini, default=None, help=text, **action)
+        parser.addini(option.ini, f"see {option.flag}", type="string", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what the marker means; go to work only when the command line or the environment asks for it."""
+    from pytest_calico_perf.options import OPTIONS
+
+    config.addinivalue_line("markers", MARKER)
+    if any(config.getoption(option.ini) or os.environ.get(option.variable) for option in OPTIONS):
+        activate(config)
+
+
+def activate(config: pytest.Config) -> Session:
+    """Read every setting, check it, and register the hooks of a run that measures. Idempotent.
+
+    Raises:
+        pytest.UsageError: A setting cannot be used; nothing was touched.
+    """
+    if SESSION_KEY in config.stash:
+        return config.stash[SESSION_KEY]
+    from pytest_calico_perf.errors import UsageProblem
+    from pytest_calico_perf.hooks import ReportHooks, refuse_parallel
+    from pytest_calico_perf.options import OPTIONS
+    from pytest_calico_perf.report.records import check_writable
+    from pytest_calico_perf.session import Session
+    from pytest_calico_perf.settings import gather, resolve
+
+    try:
+        refuse_parallel(config)
+        given = gather(
+            {option.ini: config.getoption(option.ini) for option in OPTIONS},
+            os.environ,
+            {option.ini: config.getini(option.ini) for option in OPTIONS},
+        )
+        settings = resolve(given)
+        if settings.json:
+            check_writable(settings.json)
+    except UsageProblem as problem:
+        raise pytest.UsageError(f"calico-perf: {problem}") from None
+    hooks = ReportHooks(config)
+    session = config.stash[SESSION_KEY] = Session(settings, hooks.progress)
+    config.pluginmanager.register(hooks, "calico-perf-report")
+    return session
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that uses our fixtures its modes, or its paths and modes."""
+    names = [name for name in ("calico_path", "calico_mode") if name in metafunc.fixturenames]
+    if not names and "calico_cluster" not in metafunc.fixturenames:
+        return
+    try:
+        session = activate(metafunc.config)
+    except pytest.UsageError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    if not names:
+        return
+    rows = [tuple(row[name] for name in names) for row in _rows(metafunc, session)]
+    rows = list(dict.fromkeys(rows))
+    ids = ["-".join(str(word) for word in row if word) for row in rows]
+    if not rows:
+        rows, ids = [tuple(None for _ in names)], [NOT_SELECTED]
+    metafunc.parametrize(names, rows, ids=ids, indirect=True)
+
+
+def _rows(metafunc: pytest.Metafunc, session: Session) -> list[dict[str, str | None]]:
+    """The cells a test runs for, as parameters: plain strings, so that pytest-benchmark can store them."""
+    marker = metafunc.definition.get_closest_marker("calico")
+    wanted = dict(marker.kwargs) if marker else {}
+    unknown = set(wanted) - {"probe", "path", "mode"}
+    if unknown or (marker and marker.args):
+        pytest.exit(
+            f"{metafunc.definition.nodeid}: pytest.mark.{MARKER}", returncode=pytest.ExitCode.USAGE_ERROR
+        )
+    if "calico_cell" in metafunc.fixturenames and "probe" not in wanted:
+        pytest.exit(
+            f'{metafunc.definition.nodeid}: calico_cell needs a probe: @pytest.mark.calico(probe="ping")',
+            returncode=pytest.ExitCode.USAGE_ERROR,
+        )
+    return [
+        {"calico_path": str(cell.path), "calico_mode": str(cell.mode) if cell.mode else None}
+        for cell in session.possible
+        if _matches(cell, wanted, without_hosts="calico_path" not in metafunc.fixturenames)
+    ]
+
+
+def _matches(cell: Cell, wanted: dict[str, Any], *, without_hosts: bool) -> bool:
+    def allowed(key: str, word: str | None) -> bool:
+        choice = wanted.get(key)
+        return choice is None or word in ([choice] if isinstance(choice, str) else list(choice))
+
+    return (
+        allowed("probe", cell.probe)
+        and allowed("path", cell.path)
+        and allowed("mode", cell.mode)
+        and not (without_hosts and cell.mode is None)
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Drop placeholders, and plan for exactly the cells whose tests will run."""
+    if SESSION_KEY not in config.stash:
+        return
+    dropped = [item for item in items if _parameter_id(item) == NOT_SELECTED]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in dropped]
+    cells = []
+    for item in items:
+        if cell := _cell_of(item):
+            cells.append(cell)
+            # A cell without a sample (a dead path, a link without a speed) records none; that is no news.
+            item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all"))
+    config.stash[SESSION_KEY].select(cells)
+
+
+def _parameter_id(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    return callspec.id if callspec else ""
+
+
+def _cell_of(item: pytest.Item) -> Cell | None:
+    """The cell a test will ask for, known before it runs."""
+    if "calico_cell" not in getattr(item, "fixturenames", ()):
+        return None
+    from pytest_calico_perf.model import Cell, Mode, Path
+
+    parameters = item.callspec.params  # type: ignore[attr-defined]
+    mode = parameters["calico_mode"]
+    marker = item.get_closest_marker("calico")
+    assert marker is not None  # _rows() has refused the test otherwise
+    return Cell(marker.kwargs["probe"], Path(parameters["calico_path"]), Mode(mode) if mode else None)

@@ -1,0 +1,188 @@
+"""How long and how often: named sets of probes with their parameters, paths and rounds.
+
+`quick`, `standard` and `article` are built in (design.md, section 5); a cluster file may define its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from pytest_calico_perf.clusterfile import ClusterFile
+from pytest_calico_perf.errors import SettingProblem
+from pytest_calico_perf.model import Path
+from pytest_calico_perf.probes import PROBES
+from pytest_calico_perf.probes.ab import Connect, Http
+from pytest_calico_perf.probes.base import Probe
+from pytest_calico_perf.probes.iperf import Iperf
+from pytest_calico_perf.probes.iperf3 import Tcp
+from pytest_calico_perf.probes.link import Link
+from pytest_calico_perf.probes.ping import Ping
+from pytest_calico_perf.probes.udp import Udp
+
+PUBLISHED_PATHS = (Path.HOST_TO_HOST, Path.HOST_TO_POD, Path.POD_TO_POD)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is measured in every mode, how long and how often.
+
+    Attributes:
+        name: For header and records.
+        rounds: Rounds that count; one sample per cell each.
+        warm_up_rounds: Rounds before these, dropped.
+        paths: Paths to measure.
+        probes: Probes with their parameters.
+        own_rounds: Name of a probe -> its number of rounds, where it differs from `rounds`.
+    """
+
+    name: str
+    rounds: int
+    warm_up_rounds: int
+    paths: tuple[Path, ...]
+    probes: tuple[Probe, ...]
+    own_rounds: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def by_name(self) -> dict[str, Probe]:
+        """Probe by its name."""
+        return {probe.name: probe for probe in self.probes}
+
+    def rounds_of(self, probe: Probe) -> int:
+        """How many rounds of a probe count."""
+        return 1 if probe.once else self.own_rounds.get(probe.name, self.rounds)
+
+    def on_paths(self, paths: Sequence[Path]) -> Self:
+        """The same on other paths."""
+        return replace(self, paths=tuple(paths))
+
+    def with_probes(self, names: Sequence[str]) -> Self:
+        """The same with other probes; one the profile does not have comes with standard parameters."""
+        known = {**{probe.name: probe for probe in STANDARD_PROBES}, **self.by_name}
+        return replace(self, probes=tuple(known[name] for name in names))
+
+    def in_rounds(self, rounds: int) -> Self:
+        """The same with another number of rounds for every probe."""
+        return replace(self, rounds=rounds, own_rounds={})
+
+    def lasting(self, seconds: float) -> Self:
+        """The same with another measuring time of one sample, in seconds."""
+        return replace(self, probes=tuple(probe.lasting(seconds) for probe in self.probes))
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-able: what a reader of the record needs to repeat it."""
+        return {
+            "name": self.name,
+            "rounds": self.rounds,
+            "warm_up_rounds": self.warm_up_rounds,
+            "paths": [str(path) for path in self.paths],
+            "probes": {
+                probe.name: {"command": probe.describe(), "rounds": self.rounds_of(probe)}
+                for probe in self.probes
+            },
+        }
+
+
+STANDARD_PROBES: tuple[Probe, ...] = (
+    Ping(count=1000, interval=0.002),
+    Tcp(duration=4, omit=1),
+    Tcp(duration=4, omit=1, streams=4),
+    Udp(rates=(100e6, 500e6), duration=3),
+    Iperf(duration=4),
+    Http(requests=40_000, concurrency=20),
+    Http(requests=60_000, concurrency=20, keepalive=True),
+    Connect(requests=10_000),
+    Link(),
+)
+
+BUILT_IN: tuple[Profile, ...] = (
+    Profile(
+        name="quick",
+        rounds=5,
+        warm_up_rounds=1,
+        paths=PUBLISHED_PATHS,
+        probes=(Ping(), Tcp(), Http(), Link()),
+    ),
+    Profile(
+        name="standard",
+        rounds=10,
+        warm_up_rounds=1,
+        paths=tuple(Path),
+        probes=tuple(probe for probe in STANDARD_PROBES if probe.name != "iperf"),
+    ),
+    # published.md: one run of each, but ten of iperf3; sender and receiver averaged, forward only.
+    Profile(
+        name="article",
+        rounds=1,
+        warm_up_rounds=0,
+        paths=PUBLISHED_PATHS,
+        probes=(
+            Ping(count=20, interval=1.0),
+            Link(),
+            Iperf(duration=10, interval=1),
+            Udp(rates=(1000e6, 2000e6), duration=60, tool="iperf"),
+            Http(requests=90_000, concurrency=50),
+            Tcp(duration=10, omit=0, both_directions=False),
+        ),
+        own_rounds={"tcp": 10},
+    ),
+)
+
+
+def find_profile(name: str, file: ClusterFile, source: str) -> Profile:
+    """The cluster file's profile of that name, else the built-in one.
+
+    Raises:
+        ClusterFileProblem: The file's profile has a probe or parameter that does not exist.
+        SettingProblem: Nobody has a profile of that name; `source` says where it was asked for.
+    """
+    built_in = {profile.name: profile for profile in BUILT_IN}
+    if name in file.profiles:
+        return _own_profile(name, file)
+    if name in built_in:
+        return built_in[name]
+    known = [*built_in, *file.profiles]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise SettingProblem(
+        f"unknown profile {name!r}", where=source, remedy=f"{hint}known are {', '.join(known)}"
+    )
+
+
+def _own_profile(name: str, file: ClusterFile) -> Profile:
+    entry = file.profiles[name]
+    base = next(profile for profile in BUILT_IN if profile.name == "standard")
+    probes = base.probes
+    if entry.probes:
+        probes = tuple(
+            _probe(probe, parameters, file, ("profiles", name, "probes", probe))
+            for probe, parameters in entry.probes.items()
+        )
+    return Profile(
+        name=name,
+        rounds=entry.rounds or base.rounds,
+        warm_up_rounds=base.warm_up_rounds if entry.warm_up_rounds is None else entry.warm_up_rounds,
+        paths=entry.paths or base.paths,
+        probes=probes,
+    )
+
+
+def _probe(name: str, parameters: Mapping[str, Any], file: ClusterFile, field_path: tuple[str, ...]) -> Probe:
+    """Build a probe from a file's parameters, on top of its standard ones."""
+    if name not in PROBES:
+        raise file.problem(field_path, f"unknown probe {name!r}; known are {', '.join(PROBES)}")
+    standard = next(probe for probe in STANDARD_PROBES if probe.name == name)
+    fields = {f.name.replace("_", "-"): f.name for f in dataclasses.fields(standard)}  # type: ignore[arg-type]
+    for key in parameters:
+        if key not in fields:
+            raise file.problem(
+                (*field_path, key), f"{name} has no such parameter; known are {', '.join(fields)}"
+            )
+    values = {fields[key]: tuple(v) if isinstance(v, list) else v for key, v in parameters.items()}
+    try:
+        return replace(standard, **values)  # type: ignore[type-var]
+    except (TypeError, ValueError) as error:
+        raise file.problem(field_path, f"cannot be used: {error}") from None

@@ -1,0 +1,178 @@
+"""What the user asked for, gathered from four places and checked before anything is touched.
+
+A setting can be given on the command line, as an environment variable, as an ini value or in the cluster
+file; the first of these that names it wins. `Source` keeps the place, so that every message can name it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path as FilePath
+from typing import TypeVar
+
+from pytest_calico_perf.clusterfile import ClusterFile, load
+from pytest_calico_perf.errors import SettingProblem
+from pytest_calico_perf.model import Mode, Path
+from pytest_calico_perf.options import DEFAULT_CLUSTER, DEFAULT_PROFILE, OPTIONS
+from pytest_calico_perf.probes import probe_names
+from pytest_calico_perf.profiles import Profile, find_profile
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A raw value and the place it was given at."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What will be done: all checked, nothing touched yet.
+
+    Attributes:
+        cluster_file: The description of where we measure.
+        modes: In the user's order.
+        profile: With rounds, duration, paths and probes already put in.
+        json: Where the record goes; None for nowhere.
+        keep: Whether the cluster stays up.
+    """
+
+    cluster_file: ClusterFile
+    modes: tuple[Mode, ...]
+    profile: Profile
+    json: FilePath | None
+    keep: bool
+
+
+def gather(
+    command_line: Mapping[str, Sequence[str] | str | bool | None],
+    environment: Mapping[str, str],
+    ini: Mapping[str, str],
+) -> dict[str, Given]:
+    """Pick each setting's value: command line over environment over ini.
+
+    Args:
+        command_line: Ini key -> what the parser stored; None where not given.
+        environment: The process environment.
+        ini: Ini key -> text; empty where not given.
+
+    Returns:
+        Word of the option -> value and source, for those given anywhere.
+    """
+    given: dict[str, Given] = {}
+    for option in OPTIONS:
+        stored = command_line.get(option.ini)
+        if stored:
+            parts = ["true"] if stored is True else [stored] if isinstance(stored, str) else list(stored)
+            given[option.word] = Given(",".join(parts), option.flag)
+        elif environment.get(option.variable):
+            given[option.word] = Given(
+                environment[option.variable], f"environment variable {option.variable}"
+            )
+        elif ini.get(option.ini):
+            given[option.word] = Given(ini[option.ini], f"ini value {option.ini}")
+    return given
+
+
+def resolve(given: Mapping[str, Given]) -> Settings:
+    """Turn what was given, and the cluster file behind it, into settings.
+
+    Raises:
+        UsageProblem: Something cannot be used; the message names where it was given and what would do.
+    """
+    cluster = given.get("cluster", Given(DEFAULT_CLUSTER, "default"))
+    file = load(cluster.text)
+    defaults = file.defaults
+    filed = f"{file.source}: defaults"
+
+    modes = _words(given["mode"], Mode) if "mode" in given else defaults.modes or (Mode.CURRENT,)
+    file.check_modes(modes)
+
+    name = given.get("profile", Given(defaults.profile or DEFAULT_PROFILE, filed))
+    profile = find_profile(name.text, file, name.source)
+    if "path" in given:
+        profile = profile.on_paths(_words(given["path"], Path))
+    elif defaults.paths:
+        profile = profile.on_paths(defaults.paths)
+    if "probe" in given:
+        profile = profile.with_probes(_names(given["probe"], probe_names()))
+    elif defaults.probes:
+        profile = profile.with_probes(defaults.probes)
+    if "rounds" in given:
+        profile = profile.in_rounds(_number(given["rounds"], int, "a whole number of rounds"))
+    elif defaults.rounds:
+        profile = profile.in_rounds(defaults.rounds)
+    if "duration" in given:
+        profile = profile.lasting(_number(given["duration"], float, "a number of seconds"))
+    elif defaults.duration:
+        profile = profile.lasting(defaults.duration)
+    return Settings(
+        cluster_file=file,
+        modes=modes,
+        profile=profile,
+        json=FilePath(given["json"].text) if "json" in given else None,
+        keep=_switch(given["keep"]) if "keep" in given else False,
+    )
+
+
+def _split(given: Given) -> list[str]:
+    parts = [part.strip() for part in given.text.split(",")]
+    if not all(parts):
+        raise SettingProblem(
+            f"an empty entry in {given.text!r}", where=given.source, remedy="write a comma list such as a,b"
+        )
+    return list(dict.fromkeys(parts))
+
+
+def _names(given: Given, known: Iterable[str]) -> tuple[str, ...]:
+    """Check a comma list against the known words, with a suggestion for the nearest."""
+    known = tuple(known)
+    for part in _split(given):
+        if part not in known:
+            near = difflib.get_close_matches(part, known, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise SettingProblem(
+                f"unknown name {part!r}", where=given.source, remedy=f"{hint}known are {', '.join(known)}"
+            )
+    return tuple(_split(given))
+
+
+def _words(given: Given, words: type[Word]) -> tuple[Word, ...]:
+    return tuple(words(name) for name in _names(given, words))
+
+
+def _number(given: Given, kind: Callable[[str], float], wanted: str) -> int:
+    try:
+        number = kind(given.text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise SettingProblem(
+            f"{given.text!r} cannot be used", where=given.source, remedy=f"give {wanted} above zero"
+        )
+    return number  # type: ignore[return-value]  # int where `kind` is int, float where it is float
+
+
+def _switch(given: Given) -> bool:
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if given.text.lower() not in words:
+        raise SettingProblem(
+            f"{given.text!r} is neither yes nor no", where=given.source, remedy="write true or false"
+        )
+    return words[given.text.lower()]

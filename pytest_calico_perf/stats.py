@@ -1,0 +1,111 @@
+"""What samples say: a median with its interval, and the ratio of two contenders paired by round.
+
+Two questions, two methods. *How fast is it?* is answered by the median and the order statistics around
+it, which assume nothing about the noise. *By how much do two differ?* is answered round by round: a machine
+that drifts slows both contenders of a round alike, so the ratio within a round stays.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+
+from pytest_calico_perf.model import Ratio, Summary
+
+CONFIDENCE = 0.95
+_LARGEST_LOGARITHM = math.log(sys.float_info.max)
+
+
+def summarize(samples: Sequence[float]) -> Summary:
+    """Median of `samples` and the distribution-free interval for it.
+
+    The interval is between two order statistics, the k-th smallest and the k-th largest sample, with the
+    largest k whose coverage is at least 95 %: the median of the population is outside only when fewer than k
+    samples fall on one side of it, which a fair coin decides (David and Nagaraja, Order Statistics, 7.1;
+    benchstat does the same, golang.org/x/perf/benchmath). With fewer than six samples even minimum to
+    maximum falls short of 95 %; then that is the interval, and `confidence` says what it covers.
+
+    Args:
+        samples: Finite values in any unit; the summary is in the same unit.
+
+    Raises:
+        ValueError: There is no sample, or one is not finite.
+    """
+    if not samples or not all(math.isfinite(sample) for sample in samples):
+        raise ValueError("a summary needs at least one sample, and finite ones")
+    ordered = sorted(samples)
+    n = len(ordered)
+    middle = n // 2
+    # Halves before the sum: two samples near the largest float must not add up to infinity.
+    median = ordered[middle] if n % 2 else ordered[middle - 1] / 2 + ordered[middle] / 2
+    if n == 1:
+        return Summary(median, None, None, None, 1)
+    rank, confidence = _median_interval(n)
+    return Summary(median, ordered[rank - 1], ordered[n - rank], confidence, n)
+
+
+def paired_ratio(base: Mapping[int, float], other: Mapping[int, float]) -> Ratio | None:
+    """`other` divided by `base`, taken round by round: the geometric mean and its 95 % interval.
+
+    The logarithms of the ratios are averaged and given Student's t interval (n - 1 degrees of freedom), so
+    swapping the two gives the reciprocal. What a round does to both cancels (Bulej et al., Duet Benchmarking,
+    ICPE 2020).
+
+    Args:
+        base: Round number -> sample of what is divided by; positive.
+        other: Round number -> sample, in the same unit; positive.
+
+    Returns:
+        None when no round has both; without an interval when only one round has.
+
+    Raises:
+        ValueError: A sample is not positive and finite, so it has no logarithm.
+    """
+    logarithms = [_log_ratio(base[number], other[number]) for number in sorted(base.keys() & other.keys())]
+    n = len(logarithms)
+    if n == 0:
+        return None
+    mean = math.fsum(logarithms) / n
+    if n == 1:
+        return Ratio(_exp(mean), None, None, 1)
+    variance = math.fsum((logarithm - mean) ** 2 for logarithm in logarithms) / (n - 1)
+    margin = _t_quantile(n - 1) * math.sqrt(variance / n)
+    return Ratio(_exp(mean), _exp(mean - margin), _exp(mean + margin), n)
+
+
+def _log_ratio(base: float, other: float) -> float:
+    if not (0 < base < math.inf and 0 < other < math.inf):
+        raise ValueError(f"a ratio needs positive, finite samples, not {other} and {base}")
+    # A difference of logarithms, not the logarithm of a quotient: that one can overflow.
+    return math.log(other) - math.log(base)
+
+
+def _exp(logarithm: float) -> float:
+    # Two rounds that contradict each other have an interval wider than a float; JSON knows no infinity.
+    return math.exp(min(logarithm, _LARGEST_LOGARITHM))
+
+
+def _median_interval(n: int) -> tuple[int, float]:
+    """Rank k and coverage of the narrowest symmetric interval (k-th smallest, k-th largest) of at least 95 %.
+
+    Coverage is 1 - 2 P(Binomial(n, 1/2) < k). Integers of any size keep it exact for every n.
+    """
+    total = 2**n
+    outcomes = 1  # binomial(n, 0)
+    below = 1  # sum of binomial(n, i) for i < k
+    rank = 1
+    while True:
+        outcomes = outcomes * (n - rank + 1) // rank
+        if 1 - 2 * (below + outcomes) / total < CONFIDENCE:
+            return rank, 1 - 2 * below / total
+        below += outcomes
+        rank += 1
+
+
+def _t_quantile(degrees: int) -> float:
+    """Student's t quantile that leaves 2.5 % above it."""
+    # Here and not above: importing scipy takes 0.2 s, which only a run with ratios should pay.
+    from scipy.special import stdtrit  # noqa: PLC0415
+
+    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))

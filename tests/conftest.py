@@ -1,0 +1,76 @@
+"""The suite's own promise: a test leaves no namespace, process, mount or file. Checked at the end, by itself."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+TAG = b"CALICO_PERF_LAB="
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need root say so by living in a folder of real parts; without root they are skipped with the reason."""
+    if os.geteuid() == 0:
+        return
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here / "lab") and item.get_closest_marker("unprivileged") is None:
+            item.add_marker(pytest.mark.skip(reason="needs root: makes network namespaces"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    result = yield
+    before = session.config.stash[BEFORE]
+    left = [
+        f"{kind}: {thing}" for kind, things in traces().items() for thing in sorted(things - before[kind])
+    ]
+    if left:
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        reporter.ensure_newline()
+        reporter.section("left behind by the tests", red=True)
+        for line in left:
+            reporter.line(line, red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    return result
+
+
+BEFORE: pytest.StashKey[dict[str, set[str]]] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "unprivileged: a test of the lab that also runs without root")
+    config.stash[BEFORE] = traces()
+
+
+def traces() -> dict[str, set[str]]:
+    """What a leaking test would add to: tagged processes, named namespaces, mounts of ours, files of ours."""
+    named = Path("/run/netns")
+    return {
+        "process": {f"{pid} {_command(pid)}" for pid in _pids() if _tagged(pid)},
+        "network namespace": {entry.name for entry in named.iterdir()} if named.is_dir() else set(),
+        "mount": {line for line in Path("/proc/self/mounts").read_text().splitlines() if "netns" in line},
+        "file": {str(path) for path in Path(tempfile.gettempdir()).glob("*calico*perf*")},
+    }
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _tagged(pid: int) -> bool:
+    try:
+        return TAG in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:  # ended meanwhile, or another user's
+        return False
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return "(ended)"

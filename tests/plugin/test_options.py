@@ -1,0 +1,173 @@
+"""What the command line promises before anything is touched."""
+
+from __future__ import annotations
+
+import pytest
+
+ALL_MODES = "bgp,ipip,vxlan"
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
+    """Run the installed suite from an empty folder, in a process of its own."""
+
+    def run(*args: str, **environment: str):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return pytester.runpytest_subprocess("--pyargs", "pytest_calico_perf.suite", *args, timeout=60)
+
+    return run
+
+
+def test_header_says_cluster_modes_cells_rounds_and_time(suite) -> None:
+    result = suite("--calico-mode=ipip,bgp", "--collect-only", "-q")
+    assert result.ret == 0
+    result = suite("--calico-mode=ipip,bgp", "--collect-only")
+    result.stdout.fnmatch_lines(
+        [
+            "calico-perf: cluster lab (*lab.yaml)",
+            "calico-perf: modes ipip, bgp; profile quick; * cells; 5 rounds; about *",
+            "calico-perf: * cells in * blocks will take about *",
+        ]
+    )
+
+
+def test_collect_only_lists_the_cells_in_the_users_order(suite) -> None:
+    result = suite("--calico-mode=vxlan,bgp", "--calico-probe=ping", "--collect-only", "-q")
+    lines = [line.rpartition("::")[2] for line in result.outlines if "::" in line]
+    assert lines == [
+        "test_ping[host-to-host]",
+        "test_ping[host-to-pod-vxlan]",
+        "test_ping[host-to-pod-bgp]",
+        "test_ping[pod-to-pod-vxlan]",
+        "test_ping[pod-to-pod-bgp]",
+    ]
+
+
+def test_mode_may_be_repeated(suite) -> None:
+    result = suite("--calico-mode=vxlan", "--calico-mode=bgp", "--collect-only")
+    result.stdout.fnmatch_lines(["calico-perf: modes vxlan, bgp; *"])
+
+
+def test_command_line_wins_over_environment_over_ini_over_cluster_file(
+    suite, pytester: pytest.Pytester
+) -> None:
+    def modes(*args: str, **environment: str) -> str:
+        result = suite("--collect-only", "--calico-profile=quick", *args, **environment)
+        assert result.ret == 0, result.stderr.str()
+        return next(line for line in result.outlines if "modes" in line).split("modes ")[1].split(";")[0]
+
+    assert modes() == "ipip, bgp, vxlan"  # clusters/lab.yaml
+    pytester.makeini("[pytest]\ncalico_mode = vxlan\n")
+    assert modes() == "vxlan"
+    assert modes(CALICO_PERF_MODE="ipip") == "ipip"
+    assert modes("--calico-mode=bgp", CALICO_PERF_MODE="ipip") == "bgp"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--calico-mode=bpg"], "--calico-mode: unknown name 'bpg'; did you mean bgp? known are *"),
+        (["--calico-mode=bgp,"], "--calico-mode: an empty entry in 'bgp,'; *"),
+        (["--calico-mode=bgp", "--calico-path=pod-to-pot"], "--calico-path: *did you mean pod-to-pod? *"),
+        (["--calico-mode=bgp", "--calico-probe=pong"], "--calico-probe: *did you mean ping? *"),
+        (["--calico-mode=bgp", "--calico-profile=quik"], "--calico-profile: *did you mean quick? *"),
+        (["--calico-mode=bgp", "--calico-rounds=0"], "--calico-rounds: '0' cannot be used; *"),
+        (["--calico-mode=bgp", "--calico-rounds=-3"], "--calico-rounds: '-3' cannot be used; *"),
+        (["--calico-mode=bgp", "--calico-rounds=2.5"], "--calico-rounds: '2.5' cannot be used; *"),
+        (["--calico-mode=bgp", "--calico-duration=nan"], "--calico-duration: 'nan' cannot be used; *"),
+        (["--calico-mode=bgp", "--calico-duration=-1"], "--calico-duration: '-1' cannot be used; *"),
+        (["--calico-mode=bgp", "--calico-cluster=nowhere"], "*nowhere*"),
+        (["--calico-mode=bgp", "--calico-json=no/such/folder/x.json"], "*no/such/folder*"),
+        (
+            ["--calico-mode=bgp", "-n2"],
+            "pytest-xdist (-n, --dist): tests in parallel would measure one another; *",
+        ),
+        (["--calico-mode=bgp", "--benchmark-disable"], "--benchmark-disable: nothing would be recorded; *"),
+    ],
+)
+def test_bad_input_is_a_usage_error_in_one_line(suite, args: list[str], message: str) -> None:
+    result = suite(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: calico-perf: {message}"])
+    assert len([line for line in result.stderr.lines if line.strip()]) == 1
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_bad_environment_and_ini_name_their_place(suite, pytester: pytest.Pytester) -> None:
+    result = suite("--calico-mode=bgp", CALICO_PERF_ROUNDS="many")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*environment variable CALICO_PERF_ROUNDS: 'many' cannot be used; *"])
+    pytester.makeini("[pytest]\ncalico_path = nowhere\n")
+    result = suite("--calico-mode=bgp", CALICO_PERF_ROUNDS="1")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*ini value calico_path: unknown name 'nowhere'; *"])
+
+
+def test_cluster_that_cannot_carry_a_mode(suite, pytester: pytest.Pytester) -> None:
+    pytester.makefile(
+        ".yaml",
+        small="""
+            kind: lab
+            name: small
+            subnets:
+              - {name: rack, range: 198.18.0.0/24, nodes: 2}
+            pools:
+              bgp: 198.19.0.0/24
+        """,
+    )
+    result = suite("--calico-cluster=small.yaml", "--calico-mode=ipip")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: calico-perf: *small.yaml*ipip*"])
+
+
+def test_help_markers_and_fixtures_explain_the_plugin(pytester: pytest.Pytester) -> None:
+    help_text = pytester.runpytest_subprocess("--help").stdout.str()
+    for word in ("cluster", "mode", "path", "probe", "profile", "rounds", "duration", "json", "keep"):
+        assert f"--calico-{word}" in help_text
+        assert f"CALICO_PERF_{word.upper()}" in help_text
+    pytester.runpytest_subprocess("--markers").stdout.fnmatch_lines(["@pytest.mark.calico(probe=None, *"])
+    fixtures = pytester.runpytest_subprocess("--fixtures").stdout
+    fixtures.fnmatch_lines_random(
+        [f"calico_{name}*" for name in ("cluster", "mode", "path", "pair", "cell", "record")]
+    )
+    assert "no docstring available" not in [line for line in fixtures.lines if "calico" in line]
+
+
+def test_probe_names_of_the_options_are_the_probes() -> None:
+    from pytest_calico_perf.options import PROBE_NAMES
+    from pytest_calico_perf.probes import probe_names
+
+    assert tuple(probe_names()) == PROBE_NAMES
+
+
+def test_being_installed_imports_nothing_and_prints_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_other_peoples_run():
+            heavy = {"scipy", "numpy", "pydantic", "yaml", "pytest_calico_perf.campaign", "pytest_calico_perf.session"}
+            assert not heavy & set(sys.modules)
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=1)
+    assert "calico-perf" not in "\n".join(line for line in result.outlines if not line.startswith("plugins:"))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def test_it(calico_cell): ...", "*test_it: calico_cell needs a probe*"),
+        (
+            "import pytest\n@pytest.mark.calico(prob='ping')\ndef test_it(calico_cell): ...",
+            "*test_it: *calico(probe=*",
+        ),
+    ],
+)
+def test_a_misused_marker_is_a_usage_error(pytester: pytest.Pytester, source: str, message: str) -> None:
+    pytester.makepyfile(source)
+    result = pytester.runpytest_subprocess("--calico-mode=bgp")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (result.stdout if "Exit" in result.stdout.str() else result.stderr).fnmatch_lines([message])

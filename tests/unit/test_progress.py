@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from pytest_calico_perf.model import Better, Cell, Mode, Path, Unit
+from pytest_calico_perf.plan import Block, Plan
+from pytest_calico_perf.progress import Progress
+
+HOST = Cell("tcp", Path.HOST_TO_HOST, None)
+
+
+@dataclass(frozen=True)
+class Tool:
+    name: str = "tcp"
+    seconds: float = 1.0
+    unit: Unit = Unit.BIT_PER_SECOND
+    better: Better = Better.HIGHER
+    once: bool = False
+
+
+def block(path: Path, rounds: int = 3) -> Block:
+    cells = tuple(Cell("tcp", path, mode) for mode in (Mode.IPIP, Mode.BGP))
+    return Block(Tool(), path, cells, rounds=rounds, warm_up_rounds=1, control=HOST)
+
+
+FIRST, SECOND = block(Path.HOST_TO_POD), block(Path.POD_TO_POD)
+PLAN = Plan((FIRST, SECOND))
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def play_round(progress, block, number, values=(9.41e9, 9.1e9, 9.33e9)):
+    progress.round_started(block, number)
+    for cell, value in zip(block.contenders, values, strict=True):
+        progress.run_done(block, number, cell, value)
+    progress.round_done(block, number)
+
+
+def play(progress, clock, seconds_per_round, blocks=(FIRST, SECOND)):
+    for each in blocks:
+        progress.block_started(PLAN, each)
+        for number in range(-1, each.rounds):
+            clock.now += seconds_per_round
+            play_round(progress, each, number)
+        progress.block_done(each)
+
+
+def test_in_a_log_there_is_one_line_a_round_and_nothing_else():
+    lines, clock = [], Clock()
+    play(Progress(line=lines.append, clock=clock), clock, 3.15)
+    assert [line.split(": ")[0] for line in lines] == [
+        "[1/2] tcp host-to-pod, warm-up 1/1",
+        "[1/2] tcp host-to-pod, round 1/3",
+        "[1/2] tcp host-to-pod, round 2/3",
+        "[1/2] tcp host-to-pod, round 3/3",
+        "[2/2] tcp pod-to-pod, warm-up 1/1",
+        "[2/2] tcp pod-to-pod, round 1/3",
+        "[2/2] tcp pod-to-pod, round 2/3",
+        "[2/2] tcp pod-to-pod, round 3/3",
+    ]
+    assert "host 9.41 Gbit/s, ipip 9.10 Gbit/s, bgp 9.33 Gbit/s; " in lines[0]
+
+
+def test_a_lost_round_says_so_and_is_no_number():
+    lines = []
+    progress = Progress(line=lines.append, clock=Clock())
+    progress.block_started(PLAN, FIRST)
+    play_round(progress, FIRST, 0, (9.41e9, None, 9.33e9))
+    assert "ipip lost, bgp 9.33 Gbit/s" in lines[0]
+
+
+def test_on_a_terminal_there_is_one_live_line_which_is_taken_away():
+    lines, shown = [], []
+    progress = Progress(line=lines.append, rewrite=shown.append, clock=Clock())
+    progress.block_started(PLAN, FIRST)
+    assert shown[-1] == "[1/2] tcp host-to-pod, checking reachability"
+    progress.round_started(FIRST, 0)
+    progress.run_done(FIRST, 0, HOST, 9.41e9)
+    assert shown[-1].startswith("[1/2] tcp host-to-pod, round 1/3: host 9.41 Gbit/s; ")
+    progress.block_done(FIRST)
+    assert shown[-1] == ""
+    assert lines == []
+
+
+def test_closing_in_the_middle_takes_the_live_line_away_once():
+    shown = []
+    progress = Progress(line=pytest.fail, rewrite=shown.append, clock=Clock())
+    progress.block_started(PLAN, FIRST)
+    progress.close()
+    progress.close()
+    assert shown[1:] == [""]
+
+
+def test_the_live_line_never_wraps():
+    shown = []
+    progress = Progress(line=pytest.fail, rewrite=shown.append, width=lambda: 40, clock=Clock())
+    progress.block_started(PLAN, FIRST)
+    play_round(progress, FIRST, 0)
+    assert max(len(text) for text in shown) == 39
+
+
+def test_values_of_the_block_before_are_not_shown():
+    shown = []
+    progress = Progress(line=pytest.fail, rewrite=shown.append, clock=Clock())
+    progress.block_started(PLAN, FIRST)
+    play_round(progress, FIRST, 0)
+    progress.block_started(PLAN, SECOND)
+    progress.round_started(SECOND, -1)
+    assert "Gbit/s" not in shown[-1]
+
+
+def test_time_left_starts_as_the_plan_says_and_ends_at_nothing():
+    clock = Clock()
+    progress = Progress(line=lambda _: None, clock=clock)
+    progress.block_started(PLAN, FIRST)
+    assert progress.seconds_left == pytest.approx(PLAN.seconds)
+    play(progress, clock, 3.0)
+    assert progress.seconds_left == 0
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_time_left_follows_the_pace(factor):
+    clock = Clock()
+    progress = Progress(line=lambda _: None, clock=clock)
+    rounds = FIRST.rounds + FIRST.warm_up_rounds
+    play(progress, clock, factor * FIRST.seconds / rounds, blocks=(FIRST,))
+    left = progress.seconds_left / SECOND.seconds
+    # Between the plan's word and the pace so far, and nearer to the pace the longer it is known.
+    assert abs(left - factor) <= abs(1.0 - factor) / 2 + 1e-9
+
+
+def test_a_block_that_ends_early_counts_as_done():
+    progress = Progress(line=lambda _: None, clock=Clock())
+    progress.block_started(PLAN, FIRST)
+    before = progress.seconds_left
+    progress.block_done(FIRST)
+    assert progress.seconds_left < before * 0.6
