@@ -199,14 +199,13 @@ class _BlockRun:
     def _judge(self, contender: Contender) -> None:
         """A number measured on another path than the mode's is no number."""
         assert contender.before is not None
-        others = self._tunnels_of_others(contender)
         text = contradiction(
             self._ways.cluster,
             contender.pair,
             contender.before,
             contender.after,
             packets_expected=contender.runs,
-            others=others,
+            in_use=self._tunnels_in_use(),
         )
         if text is not None:
             remedy = "compare the IP pools and the routes of both nodes; was the cluster changed meanwhile?"
@@ -217,10 +216,9 @@ class _BlockRun:
             )
             contender.give_up(problem, discard=True)
 
-    def _tunnels_of_others(self, contender: Contender) -> set[Encapsulation]:
-        """Tunnels that somebody else may have used meanwhile: other contenders, or strangers."""
-        used: set[Encapsulation] = set() if self._ways.alone else set(Encapsulation)
-        for other in self._shown():
-            if other is not contender and other.before is not None:
-                used |= {other.before.expected} if other.before.expected else set(Encapsulation)
-        return used
+    def _tunnels_in_use(self) -> set[Encapsulation]:
+        """Tunnels that a contender of the block, or a stranger, may have used meanwhile."""
+        looks = [contender.before for contender in self._shown() if contender.before is not None]
+        if not self._ways.alone or any(look.expected is None for look in looks):
+            return set(Encapsulation)
+        return {look.expected for look in looks if look.expected is not None}

@@ -5,7 +5,7 @@ The MSS in use is the remaining proof; it comes from the tcp probe, which sees t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,7 @@ def contradiction(
     after: Evidence | None = None,
     *,
     packets_expected: int = 0,
-    others: Collection[Encapsulation] = (),
+    in_use: Collection[Encapsulation] = (),
 ) -> str | None:
     """What shows that the traffic did not go as the mode says, in words; None when nothing does.
 
@@ -89,8 +89,8 @@ def contradiction(
         before: A look before the first packet.
         after: A look after the last one; without it only routes are judged.
         packets_expected: The client sent at least so many packets to the server in between.
-        others: Tunnels of the client's node that somebody else may have used in between (other contenders
-            of the block; on a cluster with other traffic, all): that these moved says nothing.
+        in_use: Tunnels of the client's node that may have carried something else in between (for another
+            contender of the block; on a cluster with other traffic, all): that these moved says nothing.
     """
     looks = [before] if after is None else [before, after]
     opposite = reverse(pair)
@@ -107,7 +107,7 @@ def contradiction(
         return wrong[0]
     if after is None:
         return None
-    return _moved_route(before, after) or _wrong_counter(cluster, before, after, packets_expected, others)
+    return _moved_route(before, after) or _wrong_counter(cluster, before, after, packets_expected, in_use)
 
 
 def reverse(pair: EndpointPair) -> EndpointPair:
@@ -153,7 +153,7 @@ def _wrong_counter(
     before: Evidence,
     after: Evidence,
     packets_expected: int,
-    others: Iterable[Encapsulation],
+    in_use: Collection[Encapsulation],
 ) -> str | None:
     expected = before.expected
     if expected is None or packets_expected == 0:
@@ -171,7 +171,7 @@ def _wrong_counter(
     # Only without encapsulation: a packet that is to go through one tunnel and is counted there went there.
     if expected is Encapsulation.NONE:
         for tunnel, count in sent.items():
-            if tunnel not in others and count >= packets_expected:
+            if tunnel not in in_use and count >= packets_expected:
                 return (
                     f"{devices.get(tunnel, tunnel)} of {node} sent {count} packets while only unencapsulated "
                     f"ones were sent to {address}"

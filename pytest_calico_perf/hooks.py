@@ -21,7 +21,7 @@ from pytest_calico_perf.report.article import published_averages
 from pytest_calico_perf.report.benchmark import machine_info
 from pytest_calico_perf.report.table import comparison
 from pytest_calico_perf.session import Session
-from pytest_calico_perf.units import format_duration
+from pytest_calico_perf.units import format_duration, format_percent
 
 
 def refuse_parallel(config: pytest.Config) -> None:
@@ -112,9 +112,9 @@ class ReportHooks:
             if record.profile["name"] == "article":
                 for line in published_averages(record):
                     terminalreporter.line(line)
-            share = record.measuring_seconds / record.wall_seconds
+            share = format_percent(record.measuring_seconds / record.wall_seconds)
             terminalreporter.line(
-                f"{share:.0%} of {format_duration(record.wall_seconds)} spent measuring"
+                f"{share} of {format_duration(record.wall_seconds)} spent measuring"
                 + ("; the run was cut short" if record.interrupted else "")
             )
         for note in self._notes:

@@ -16,8 +16,8 @@ from pytest_calico_perf.probes.base import Probe
 
 # For the estimate only. What starting and ending a tool at both ends costs on top of its measuring time,
 # and what the proofs around a block cost per cell (reachability, routes, counters); of the lab's order.
-RUN_OVERHEAD = 0.05
-CELL_OVERHEAD = 0.2
+RUN_OVERHEAD = 0.02
+CELL_OVERHEAD = 0.05
 
 
 class Schedule(Protocol):
@@ -47,10 +47,10 @@ class Block:
         warm_up_rounds: Rounds before these; dropped.
         control: The host-to-host cell that is run in every round beside them, or None.
         control_counts: Whether the control's samples are also the result of the host-to-host cell. True in
-            the first block of a probe when that cell was asked for. One block, and not the samples of
-            all: its round numbers then pair with that block's cells, the row has as many samples
-            as the others, and they are minutes apart from nothing. To divide by the control of the same
-            round, use `CellResult.control`, which every block has of its own.
+            the first block of a probe when that cell was asked for. Of one block and not of all: the row
+            then has as many samples as the others, from one stretch of time, and its round numbers pair
+            with that block's cells. Every block has its own control in `CellResult.control`: that is what
+            to divide by.
     """
 
     probe: Probe

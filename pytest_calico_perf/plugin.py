@@ -30,6 +30,7 @@ MARKER = (
     "calico(probe=None, path=None, mode=None): the probe this test reads through calico_cell; path and mode "
     "(a word or a list of words) narrow down the cells it runs for."
 )
+PROBLEM_KEY: pytest.StashKey[pytest.UsageError] = pytest.StashKey()
 NOT_SELECTED = "not-selected"  # id of the placeholder for a test none of whose cells was asked for
 
 
@@ -96,13 +97,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names = [name for name in ("calico_path", "calico_mode") if name in metafunc.fixturenames]
     if not names and "calico_cluster" not in metafunc.fixturenames:
         return
+    rows: list[tuple[str | None, ...]] = []
     try:
-        session = activate(metafunc.config)
+        rows = [tuple(row[name] for name in names) for row in _rows(metafunc, activate(metafunc.config))]
     except pytest.UsageError as error:
-        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+        # Raised here it would be one file's collection error; raised after collection it ends the run.
+        metafunc.config.stash.setdefault(PROBLEM_KEY, error)
     if not names:
         return
-    rows = [tuple(row[name] for name in names) for row in _rows(metafunc, session)]
     rows = list(dict.fromkeys(rows))
     ids = ["-".join(str(word) for word in row if word) for row in rows]
     if not rows:
@@ -111,18 +113,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _rows(metafunc: pytest.Metafunc, session: Session) -> list[dict[str, str | None]]:
-    """The cells a test runs for, as parameters: plain strings, so that pytest-benchmark can store them."""
+    """The cells a test runs for, as parameters: plain strings, so that pytest-benchmark can store them.
+
+    Raises:
+        pytest.UsageError: The test's marker says something we do not know, or lacks the probe.
+    """
     marker = metafunc.definition.get_closest_marker("calico")
     wanted = dict(marker.kwargs) if marker else {}
-    unknown = set(wanted) - {"probe", "path", "mode"}
-    if unknown or (marker and marker.args):
-        pytest.exit(
-            f"{metafunc.definition.nodeid}: pytest.mark.{MARKER}", returncode=pytest.ExitCode.USAGE_ERROR
-        )
+    if set(wanted) - {"probe", "path", "mode"} or (marker and marker.args):
+        raise pytest.UsageError(f"{metafunc.definition.nodeid}: the marker is {MARKER}")
     if "calico_cell" in metafunc.fixturenames and "probe" not in wanted:
-        pytest.exit(
-            f'{metafunc.definition.nodeid}: calico_cell needs a probe: @pytest.mark.calico(probe="ping")',
-            returncode=pytest.ExitCode.USAGE_ERROR,
+        raise pytest.UsageError(
+            f'{metafunc.definition.nodeid}: calico_cell needs a probe: @pytest.mark.calico(probe="ping")'
         )
     return [
         {"calico_path": str(cell.path), "calico_mode": str(cell.mode) if cell.mode else None}
@@ -146,7 +148,13 @@ def _matches(cell: Cell, wanted: dict[str, Any], *, without_hosts: bool) -> bool
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Drop placeholders, and plan for exactly the cells whose tests will run."""
+    """Drop placeholders, and plan for exactly the cells whose tests will run.
+
+    Raises:
+        pytest.UsageError: A test asked for something that cannot be; nothing was touched.
+    """
+    if PROBLEM_KEY in config.stash:
+        raise config.stash[PROBLEM_KEY]
     if SESSION_KEY not in config.stash:
         return
     dropped = [item for item in items if _parameter_id(item) == NOT_SELECTED]

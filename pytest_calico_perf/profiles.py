@@ -158,7 +158,7 @@ def _own_profile(name: str, file: ClusterFile) -> Profile:
     probes = base.probes
     if entry.probes:
         probes = tuple(
-            _probe(probe, parameters, file, ("profiles", name, "probes", probe))
+            _probe(probe, parameters or {}, file, ("profiles", name, "probes", probe))
             for probe, parameters in entry.probes.items()
         )
     return Profile(

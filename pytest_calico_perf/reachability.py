@@ -24,6 +24,9 @@ from pytest_calico_perf.model import Encapsulation, EndpointKind
 from pytest_calico_perf.routes import Route, route_to
 
 BULK_BYTES = 256 * 1024  # some 180 full-size segments: beyond any initial window (RFC 6928: 10)
+# iperf3 ends when the sender's socket has taken everything and counts what the receiver has read by then.
+# With both buffers this small (the kernel doubles them, socket(7)) at least half must have been read.
+_BULK_BUFFER = "32K"
 
 _LIMIT = 10.0  # seconds for one command here; each has a shorter wait of its own
 _BULK_LIMIT = 6.0
@@ -164,7 +167,17 @@ def _bulk(pair: EndpointPair) -> tuple[dict[str, int], str]:
             return {}, str(problem)
         brought: dict[str, int] = {}
         for direction, options in (("forward", ()), ("reverse", ("-R",))):
-            argv = ["iperf3", "-c", pair.server.address, "-p", port, "-n", str(BULK_BYTES)]
+            argv = [
+                "iperf3",
+                "-c",
+                pair.server.address,
+                "-p",
+                port,
+                "-n",
+                str(BULK_BYTES),
+                "-w",
+                _BULK_BUFFER,
+            ]
             answer = pair.client.run([*argv, "--connect-timeout", "3000", "-J", *options], limit=_BULK_LIMIT)
             if answer.exit_code == 127:
                 return {}, f"{pair.client.name}: iperf3 is not installed there"

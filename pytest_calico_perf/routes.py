@@ -25,7 +25,7 @@ class Route:
         destination: Its prefix: `198.19.2.0/26`, `default`.
         device: The device packets leave by.
         gateway: The next hop; empty when the destination is on the link.
-        protocol: Who wrote it, by iproute2's name: `bird`, `kernel`, `80` (Felix), ...
+        protocol: Who wrote it, by iproute2's name: `bird`, `kernel`, `80` (Felix); empty when nobody said.
         mtu: Largest packet it takes, in bytes: the route's own MTU, else the device's.
     """
 
@@ -37,7 +37,8 @@ class Route:
 
     def __str__(self) -> str:
         via = f" via {self.gateway}" if self.gateway else ""
-        return f"{self.destination}{via} dev {self.device} proto {self.protocol} mtu {self.mtu}"
+        writer = f" proto {self.protocol}" if self.protocol else ""
+        return f"{self.destination}{via} dev {self.device}{writer} mtu {self.mtu}"
 
     def to_json(self) -> dict[str, Any]:
         """Its fields."""

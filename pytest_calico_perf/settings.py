@@ -90,13 +90,12 @@ def resolve(given: Mapping[str, Given]) -> Settings:
     cluster = given.get("cluster", Given(DEFAULT_CLUSTER, "default"))
     file = load(cluster.text)
     defaults = file.defaults
-    filed = f"{file.source}: defaults"
 
     modes = _words(given["mode"], Mode) if "mode" in given else defaults.modes or (Mode.CURRENT,)
     file.check_modes(modes)
 
-    name = given.get("profile", Given(defaults.profile or DEFAULT_PROFILE, filed))
-    profile = find_profile(name.text, file, name.source)
+    asked = given.get("profile", Given(defaults.profile or DEFAULT_PROFILE, f"{file.source}: defaults"))
+    profile = find_profile(asked.text, file, asked.source)
     if "path" in given:
         profile = profile.on_paths(_words(given["path"], Path))
     elif defaults.paths:
@@ -104,6 +103,12 @@ def resolve(given: Mapping[str, Given]) -> Settings:
     if "probe" in given:
         profile = profile.with_probes(_names(given["probe"], probe_names()))
     elif defaults.probes:
+        for index, name in enumerate(defaults.probes):
+            if name not in probe_names():
+                known = ", ".join(probe_names())
+                raise file.problem(
+                    ("defaults", "probes", index), f"unknown probe {name!r}", remedy=f"known: {known}"
+                )
         profile = profile.with_probes(defaults.probes)
     if "rounds" in given:
         profile = profile.in_rounds(_number(given["rounds"], int, "a whole number of rounds"))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-TAG = b"CALICO_PERF_LAB="
+from pytest_calico_perf.cluster.lab.tag import LabTag
+
+# Inherited by every process a test starts, so that what outlives this run is found, and nobody else's.
+VARIABLE = "CALICO_PERF_TEST_RUN"
+RUN = uuid.uuid4().hex
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,14 +49,15 @@ BEFORE: pytest.StashKey[dict[str, set[str]]] = pytest.StashKey()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "unprivileged: a test of the lab that also runs without root")
+    os.environ[VARIABLE] = RUN
     config.stash[BEFORE] = traces()
 
 
 def traces() -> dict[str, set[str]]:
-    """What a leaking test would add to: tagged processes, named namespaces, mounts of ours, files of ours."""
+    """What a leaking test would add to: processes of this run, named namespaces, mounts, files of ours."""
     named = Path("/run/netns")
     return {
-        "process": {f"{pid} {_command(pid)}" for pid in _pids() if _tagged(pid)},
+        "process": {f"{pid} {_command(pid)}" for pid in _pids() if pid != os.getpid() and _tagged(pid)},
         "network namespace": {entry.name for entry in named.iterdir()} if named.is_dir() else set(),
         "mount": {line for line in Path("/proc/self/mounts").read_text().splitlines() if "netns" in line},
         "file": {str(path) for path in Path(tempfile.gettempdir()).glob("*calico*perf*")},
@@ -63,8 +69,15 @@ def _pids() -> list[int]:
 
 
 def _tagged(pid: int) -> bool:
+    """Whether this run started it: by its environment, or by the owner of the lab it belongs to."""
+    lab = LabTag.of_process(pid)
+    owner = lab.owner if lab else pid
+    return owner == os.getpid() or _inherited(owner) or (lab is not None and not lab.owner_alive)
+
+
+def _inherited(pid: int) -> bool:
     try:
-        return TAG in Path(f"/proc/{pid}/environ").read_bytes()
+        return f"{VARIABLE}={RUN}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:  # ended meanwhile, or another user's
         return False
 

@@ -4,7 +4,7 @@ Field names are in kebab-case in the file (`pods-per-node`) and in snake_case he
 The reference for people is `docs/cluster-file.md`.
 """
 
-from pytest_calico_perf.clusterfile.fields import ClusterFile, Defaults
+from pytest_calico_perf.clusterfile.fields import ClusterFile, Defaults, OwnProfile
 from pytest_calico_perf.clusterfile.lab import (
     BENCHMARK_RANGE,
     BLOCK_PREFIX,
@@ -25,6 +25,7 @@ __all__ = [
     "ClusterFiles",
     "Defaults",
     "LabFile",
+    "OwnProfile",
     "Router",
     "Subnet",
     "load",

@@ -103,6 +103,22 @@ class Defaults(Model):
     probes: tuple[StrictStr, ...] | None = None
 
 
+class OwnProfile(Model):
+    """A profile of the file's own. What it leaves out is as in `standard`.
+
+    Attributes:
+        rounds: Rounds that count.
+        warm_up_rounds: Rounds before these, dropped.
+        paths: Paths to measure.
+        probes: Probe -> those of its parameters that are not the standard ones; `profiles.py` reads them.
+    """
+
+    rounds: Annotated[StrictInt, Field(ge=1)] | None = None
+    warm_up_rounds: Annotated[StrictInt, Field(ge=0)] | None = None
+    paths: tuple[Path, ...] | None = None
+    probes: Mapping[StrictStr, Mapping[StrictStr, Any] | None] | None = None
+
+
 class ClusterFile(Model):
     """What every cluster file says, whatever the kind of cluster.
 
@@ -111,14 +127,14 @@ class ClusterFile(Model):
         description: One sentence for people.
         ready_within: Deadline for bringing it up, in seconds.
         defaults: What a run does where the user does not say.
-        profiles: Own profiles as written in the file; `profiles.py` interprets them.
+        profiles: Own profiles by name.
     """
 
     name: Name
     description: StrictStr = ""
     ready_within: Annotated[Seconds, Field(le=3600)] = 20.0
     defaults: Defaults = Defaults()
-    profiles: Mapping[Name, Mapping[str, Any]] = Field(default_factory=dict)
+    profiles: Mapping[Name, OwnProfile] = Field(default_factory=dict)
 
     _document: LocatedYaml = PrivateAttr(default=LocatedYaml("(no file)", {}, {}))
 

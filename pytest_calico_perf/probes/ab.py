@@ -15,7 +15,7 @@ from pytest_calico_perf.model import Better, Measurement, Path, Unit
 from pytest_calico_perf.probes.base import Measure
 from pytest_calico_perf.probes.nginx import Nginx, file_base, nginx
 from pytest_calico_perf.probes.parsing import blaming, finite, has_run, last_line, positive, whole
-from pytest_calico_perf.probes.serving import DOWN_DEADLINE, died
+from pytest_calico_perf.probes.serving import needing
 
 _FIELD = r"^{}:\s+(\d+(?:\.\d+)?)"
 # What apr prints for a failed call: `apr_socket_recv: Connection refused (111)`.
@@ -131,19 +131,12 @@ def _run(
     pair: EndpointPair, server: Nginx, options: Sequence[str], url: str, *, requests: int, keepalive: bool
 ) -> Measurement:
     """One run of ab: its rate as the value, everything else as details."""
-    if not server.process.running:
-        raise died(server.process.finish(deadline=DOWN_DEADLINE), pair.server)
     # A file and not /dev/stdout: reopening that one cuts off a regular file and fails on a socket.
     times = f"{file_base(pair.client, 'ab', int(url.rpartition(':')[2].partition('/')[0]))}.csv"
     argv = ["ab", "-q", "-s", str(_SOCKET_TIMEOUT), *options, "-e", times, url]
-    result = pair.client.run(argv, limit=requests / _SLOWEST + 15)
-    try:
-        with blaming(pair.client):
-            report = parse_ab(has_run(result).stdout, result.stderr, requests=requests, keepalive=keepalive)
-    except CellProblem as problem:
-        if not server.process.running:
-            raise died(server.process.finish(deadline=DOWN_DEADLINE), pair.server) from problem
-        raise
+    with needing(server.process, pair.server), blaming(pair.client):
+        result = has_run(pair.client.run(argv, limit=requests / _SLOWEST + 15))
+        report = parse_ab(result.stdout, result.stderr, requests=requests, keepalive=keepalive)
     with blaming(pair.client):
         percentiles = parse_percentiles(pair.client.run(["cat", times], limit=10).check().stdout)
     details: dict[str, Any] = {

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Self
 
 from pytest_calico_perf.cluster.base import EndpointPair
-from pytest_calico_perf.errors import CellProblem
 from pytest_calico_perf.model import Better, Measurement, Path, Unit
 from pytest_calico_perf.probes.base import Measure
 from pytest_calico_perf.probes.iperf_report import parse_stream
 from pytest_calico_perf.probes.parsing import blaming, has_run
-from pytest_calico_perf.probes.serving import BLOCK_LIMIT, DOWN_DEADLINE, died, serving
+from pytest_calico_perf.probes.serving import BLOCK_LIMIT, needing, serving
 
 
 @dataclass(frozen=True)
@@ -74,16 +73,9 @@ class Iperf:
         with serving(pair.server, listen, ready="Server listening on", limit=BLOCK_LIMIT) as server:
 
             def measure() -> Measurement:
-                if not server.running:
-                    raise died(server.finish(deadline=DOWN_DEADLINE), pair.server)
-                result = pair.client.run(ask, limit=self.duration + 15)
-                try:
-                    with blaming(pair.client):
-                        report = parse_stream(has_run(result).stdout, result.stderr, duration=self.duration)
-                except CellProblem as problem:
-                    if not server.running:
-                        raise died(server.finish(deadline=DOWN_DEADLINE), pair.server) from problem
-                    raise
+                with needing(server, pair.server), blaming(pair.client):
+                    result = has_run(pair.client.run(ask, limit=self.duration + 15))
+                    report = parse_stream(result.stdout, result.stderr, duration=self.duration)
                 return Measurement(
                     report.sent, result.seconds, {"sent": report.sent, "intervals": list(report.intervals)}
                 )

@@ -142,7 +142,7 @@ def _lines(text: str) -> list[_Line]:
 
 
 def _check(line: _Line, *, bits: float) -> None:
-    """Hold a rate against what was transferred: 2.0.13 wraps round at 2^31 bytes/s, to negative and beyond."""
+    """Hold a rate against what was transferred: 2.0.13 wraps round at 2^31 bytes/s."""
     seconds = line.end - line.start
     if seconds >= 0.5 and abs(line.rate * seconds - bits) > _TOLERANCE * bits:
         raise ToolProblem(

@@ -26,6 +26,7 @@ _ICMP_ERROR = re.compile(r"^From \S+:? (?:icmp_)?seq=\d+ (?!.*\btime[=<])(.+)$",
 _OWN_ERROR = re.compile(r"^ping: (.+)$", re.MULTILINE)
 # What a local kernel answers to a packet it cannot send; anything else after `ping:` is ping's own trouble.
 _NO_PATH = re.compile(r"unreachable|no route to host|message too long", re.IGNORECASE)
+_NOT_ALLOWED = re.compile(r"permi|cap_net_raw", re.IGNORECASE)
 _TIMED_PAYLOAD = 16  # bytes; below that iputils has no room for its timestamp and prints no time
 _SEQUENCES = 65535  # echoes until the 16-bit sequence number comes round and replies look like duplicates
 
@@ -79,7 +80,8 @@ def parse_ping(text: str, errors: str = "") -> PingReport:
     iputils prints microseconds below 1 ms, 10 us below 10 ms, 100 us below 100 ms (`ping_common.c`,
     `gather_statistics`); BusyBox microseconds always. A lab path takes 10 us, so a plain median would move in
     steps of 10 %. The grouped median takes each printed time for the middle of an interval as wide as its
-    last digit and interpolates in the interval that holds the median (`statistics.median_grouped`).
+    last digit and interpolates in the interval that holds the median (`statistics.median_grouped`); where the
+    middle two times differ it is their mean, as ever.
 
     Args:
         text: Its standard output.
@@ -102,7 +104,7 @@ def parse_ping(text: str, errors: str = "") -> PingReport:
     ordered = sorted(times)
     resolution = min(r.resolution for r in replies if r.milliseconds / 1e3 == ordered[received // 2]) / 1e3
     return PingReport(
-        median=positive(median_grouped(ordered, resolution), "ping's median round-trip time"),
+        median=positive(_median(ordered, resolution), "ping's median round-trip time"),
         p90=_nearest_rank(ordered, 0.90),
         p99=_nearest_rank(ordered, 0.99),
         min=ordered[0],
@@ -144,10 +146,17 @@ def _silence(text: str, errors: str, summary: re.Match[str] | None) -> CellProbl
     if reasons:
         return Unreachable(f"ping got no reply: {reasons.most_common(1)[0][0][:200]}")
     if own or summary is None:
-        words = own[-1][:200] if own else last_line(errors if errors.strip() else text)
-        remedy = "ping needs CAP_NET_RAW there" if "permi" in words.lower() else ""
+        words = "; ".join(own)[:300] if own else last_line(errors if errors.strip() else text)
+        remedy = "ping needs CAP_NET_RAW there" if _NOT_ALLOWED.search(words) else ""
         return ToolProblem(f"ping failed: {words}", remedy=remedy)
+    if summary[2].strip("0"):
+        return ToolProblem("ping printed no times", remedy="its payload must have room for a timestamp")
     return Unreachable(f"ping got no reply to {summary[1][:20]} echoes and no ICMP error either")
+
+
+def _median(ordered: Sequence[float], resolution: float) -> float:
+    lower, upper = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return median_grouped(ordered, resolution) if lower == upper else (lower + upper) / 2
 
 
 def _jitter(replies: Sequence[_Reply]) -> float | None:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from pytest_calico_perf.cluster.base import EndpointPair
-from pytest_calico_perf.errors import CellProblem
 from pytest_calico_perf.model import Better, Measurement, Path, Unit
 from pytest_calico_perf.probes.base import Measure
 from pytest_calico_perf.probes.iperf3 import SETUP_SECONDS, run_iperf3
 from pytest_calico_perf.probes.iperf3_report import UdpReport, parse_udp
 from pytest_calico_perf.probes.iperf_report import DatagramReport, parse_datagrams
 from pytest_calico_perf.probes.parsing import blaming, has_run
-from pytest_calico_perf.probes.serving import DOWN_DEADLINE, died, serving
+from pytest_calico_perf.probes.serving import needing, serving
 
 _LARGEST_PAYLOAD = 65507  # bytes: 65535 less the headers of IPv4 and UDP
 
@@ -113,16 +112,11 @@ class Udp:
         port = str(pair.server.allocate_port())
         listen = ["iperf", "-s", "-u", "-p", port, "-f", "k"]
         limit = self.duration + 15
-        with serving(pair.server, listen, ready="Server listening on", limit=limit + 5) as server:
-            result = pair.client.run(
-                ["iperf", "-c", pair.server.address, "-p", port, *self._options(rate)], limit=limit
-            )
-            try:
-                with blaming(pair.client):
-                    return parse_datagrams(
-                        has_run(result).stdout, result.stderr, duration=self.duration
-                    ), result.seconds
-            except CellProblem as problem:
-                if not server.running:
-                    raise died(server.finish(deadline=DOWN_DEADLINE), pair.server) from problem
-                raise
+        ask = ["iperf", "-c", pair.server.address, "-p", port, *self._options(rate)]
+        with (
+            serving(pair.server, listen, ready="Server listening on", limit=limit + 5) as server,
+            needing(server, pair.server),
+            blaming(pair.client),
+        ):
+            result = has_run(pair.client.run(ask, limit=limit))
+            return parse_datagrams(result.stdout, result.stderr, duration=self.duration), result.seconds

@@ -71,8 +71,10 @@ def _fact(name: str, value: Any) -> str:
     if value is None:
         return "unknown"
     if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, int | float) and "bit_per_second" in name:
+        # ethtool's words for an offload, everybody's for the rest.
+        yes, no = ("on", "off") if "offload" in name else ("yes", "no")
+        return yes if value else no
+    if isinstance(value, int | float) and name.endswith("speed"):
         return format_value(float(value), Unit.BIT_PER_SECOND)
     if isinstance(value, float):
         return f"{value:.6g}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+
+from pytest_calico_perf.cluster.lab.tag import LabTag
 
 SMALL = ("--calico-probe=ping", "--calico-path=host-to-host,pod-to-pod", "--calico-rounds=3")
 
@@ -31,6 +32,7 @@ def suite(pytester: pytest.Pytester):
 def background(pytester: pytest.Pytester):
     """Start the suite and leave it running; whatever happens it is gone at the end."""
     started: list[subprocess.Popen[str]] = []
+    output = Path(pytester.path, "output.txt").open("w")  # noqa: SIM115  # open as long as they run
 
     def start(*args: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -44,7 +46,7 @@ def background(pytester: pytest.Pytester):
                 *args,
             ],
             cwd=pytester.path,
-            stdout=Path(pytester.path, "output.txt").open("w"),
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
         )
@@ -55,6 +57,7 @@ def background(pytester: pytest.Pytester):
     for process in started:
         process.kill()
         process.wait(10)
+    output.close()
 
 
 def wait_for_line(pytester: pytest.Pytester, words: str, deadline: float = 60) -> str:
@@ -75,24 +78,18 @@ def cells(pytester: pytest.Pytester) -> dict[tuple[str, str, str | None], dict]:
     return {(c["probe"], c["path"], c["mode"]): c for c in results(pytester)["cells"]}
 
 
-def labs_running() -> list[str]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                environment = (entry / "environ").read_bytes()
-                if b"CALICO_PERF_LAB=" in environment:
-                    found.append(f"{entry.name} {(entry / 'cmdline').read_bytes()!r}")
-            except OSError:
-                continue
-    return found
+def processes_of(owner: int) -> list[int]:
+    """The processes of the labs that a pytest process started, alive or not."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    tags = {pid: LabTag.of_process(pid) for pid in pids}
+    return [pid for pid, tag in tags.items() if tag is not None and tag.owner == owner]
 
 
-def assert_nothing_left(deadline: float) -> None:
+def assert_nothing_left(owner: int, *, deadline: float) -> None:
     end = time.monotonic() + deadline
-    while labs_running() and time.monotonic() < end:
+    while processes_of(owner) and time.monotonic() < end:
         time.sleep(0.05)
-    assert not labs_running()
+    assert not processes_of(owner)
 
 
 def test_every_report_tells_the_same_story(suite, pytester: pytest.Pytester) -> None:
@@ -118,7 +115,8 @@ def test_every_report_tells_the_same_story(suite, pytester: pytest.Pytester) -> 
         assert all(0 < sample < 0.1 for sample in cell["samples"])
         assert cell["summary"]["low"] <= cell["summary"]["median"] <= cell["summary"]["high"]
         assert cell["evidence"]
-    assert cells(pytester)["ping", "pod-to-pod", "ipip"]["ratio"]["value"] == 1
+    assert cells(pytester)["ping", "pod-to-pod", "ipip"]["ratio"] is None  # the first mode: all others' base
+    assert cells(pytester)["ping", "pod-to-pod", "vxlan"]["ratio"]["value"] > 0
     assert document["measuring_seconds"] < document["wall_seconds"]
 
     rows = {b["name"]: b for b in json.loads(Path(pytester.path, "benchmark.json").read_text())["benchmarks"]}
@@ -133,7 +131,7 @@ def test_every_report_tells_the_same_story(suite, pytester: pytest.Pytester) -> 
 
     suites = ET.parse(Path(pytester.path, "junit.xml")).getroot()
     properties = {p.get("name") for p in suites.iter("property")}
-    assert {"calico_outcome", "calico_median"} <= properties
+    assert {"calico.outcome", "calico.median", "calico.unit"} <= properties
 
     comparison = "\n".join(result.outlines)[result.stdout.str().rindex("calico-perf: comparison") :]
     assert "pod-to-pod" in comparison
@@ -184,7 +182,7 @@ def test_an_interrupt_keeps_and_reports_what_was_measured(
     wait_for_line(pytester, "round 3")
     run.send_signal(number)
     assert run.wait(20) == pytest.ExitCode.INTERRUPTED
-    assert_nothing_left(deadline=0)
+    assert_nothing_left(run.pid, deadline=0)
     document = results(pytester)
     assert document["interrupted"] is True
     assert all(len(cell["samples"]) >= 2 for cell in document["cells"])
@@ -198,10 +196,10 @@ def test_kill_9_leaves_nothing(background, pytester: pytest.Pytester) -> None:
         "--calico-mode=bgp", "--calico-probe=tcp", "--calico-path=pod-to-pod", "--calico-rounds=500"
     )
     wait_for_line(pytester, "round 1")
-    assert labs_running()
+    assert processes_of(run.pid)
     run.kill()
     run.wait(10)
-    assert_nothing_left(deadline=5)
+    assert_nothing_left(run.pid, deadline=5)
 
 
 def test_two_runs_at_once_do_not_see_each_other(background, suite, pytester: pytest.Pytester) -> None:
@@ -215,11 +213,11 @@ def test_two_runs_at_once_do_not_see_each_other(background, suite, pytester: pyt
     assert other.wait(20) == pytest.ExitCode.INTERRUPTED
 
 
-def test_keep_leaves_the_lab_up_and_says_how_to_use_it(suite, pytester: pytest.Pytester) -> None:
-    result = suite("--calico-mode=bgp", *SMALL, "--calico-keep")
-    result.assert_outcomes(passed=2)
-    lines = [line.strip() for line in result.outlines]
-    assert labs_running()
+def test_keep_leaves_the_lab_up_and_says_how_to_use_it(background, pytester: pytest.Pytester) -> None:
+    run = background("--calico-mode=bgp", *SMALL, "--calico-keep")
+    assert run.wait(60) == 0
+    lines = [line.strip() for line in Path(pytester.path, "output.txt").read_text().splitlines()]
+    assert processes_of(run.pid)
     enter = next(line for line in lines if "nsenter" in line)
     done = subprocess.run(
         [*enter[enter.index("nsenter") :].split(), "ip", "-br", "addr"],
@@ -232,7 +230,7 @@ def test_keep_leaves_the_lab_up_and_says_how_to_use_it(suite, pytester: pytest.P
     down = next(line for line in lines if "pytest_calico_perf.cluster.lab down" in line)
     argv = down[down.index("-m pytest_calico_perf") :].split()
     subprocess.run([sys.executable, *argv], check=True, timeout=20)
-    assert_nothing_left(deadline=5)
+    assert_nothing_left(run.pid, deadline=5)
 
 
 BREAKERS = {
@@ -273,10 +271,8 @@ BREAKERS = {
             # Seen inside the lab's own mount namespace only.
             host = calico_cluster.host("node1")
             ab = host.run(["which", "ab"], limit=5).check().stdout.strip()
-            host.run(["mkdir", "-p", "/run/empty"], limit=5).check()
-            for folder in host.run(["dirname", ab], limit=5).stdout.split():
-                host.write_file("/run/empty/ab", "")
-                host.run(["mount", "--bind", "/run/empty/ab", ab], limit=5).check()
+            host.write_file(f"{host.scratch}/ab", "")
+            host.run(["mount", "--bind", f"{host.scratch}/ab", ab], limit=5).check()
     """,
 }
 
@@ -356,7 +352,7 @@ def test_a_full_disk_loses_nothing(suite, pytester: pytest.Pytester) -> None:
         try:
             assert json.loads(Path(saved).read_text())["cells"]
         finally:
-            os.unlink(saved)
+            Path(saved).unlink()
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         assert "Traceback" not in result.stdout.str()
     finally:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -25,23 +26,22 @@ from pytest_calico_perf.errors import ClusterProblem
 
 DEADLINE = 15.0
 CHECKOUT = Path(pytest_calico_perf.__file__).parent.parent
-NAMESPACES = [f"n{number}" for number in range(10)]
-
 # A run of pytest in small: it has a daemon and a server up, says so, and measures until it dies.
-OWNER = f"""
-import json, os, sys, time
+OWNER = """
+import os, time
 from pytest_calico_perf.cluster.lab.sandbox import Sandbox
 
 sandbox = Sandbox.start()
-sandbox.add_namespaces({NAMESPACES})
-sandbox.run("n0", ["sh", "-c", "sleep 1001 &"], limit=5).check()
-server = sandbox.start_command("n1", ["iperf3", "--server", "--forceflush"], limit=600)
+names = [f"{{sandbox.run_id}}-{{number}}" for number in range(10)]
+sandbox.add_namespaces(names)
+sandbox.run(names[0], ["sh", "-c", "sleep 1001 &"], limit=5).check()
+server = sandbox.start_command(names[1], ["iperf3", "--server", "--forceflush"], limit=600)
 server.wait_for_output("Server listening", deadline=10)
-{{extra}}
-print(sandbox.run_id, sandbox.pid, *sandbox.command_line("n2"), flush=True)
-{{then}}
+{extra}
+print(sandbox.run_id, sandbox.pid, *sandbox.command_line(names[2]), flush=True)
+{then}
 """
-MEASURE = 'sandbox.run("n2", ["sleep", "1001"], limit=600)'
+MEASURE = 'sandbox.run(names[2], ["sleep", "1001"], limit=600)'
 
 
 @dataclass
@@ -59,11 +59,26 @@ class Owner:
         tags = {pid: LabTag.of_process(pid) for pid in pids}
         return [pid for pid, tag in tags.items() if tag and tag.run_id == self.run_id]
 
-    def namespaces(self) -> set[int]:
-        """Inodes of all namespaces of the lab."""
+    def inhabitants(self) -> dict[int, int | None]:
+        """When each process began that is in one of the lab's namespaces, tagged or not."""
         named = Path(f"/proc/{self.keeper}/root/run/netns")
         kinds = [Path(f"/proc/{self.keeper}/ns/{kind}") for kind in ("pid", "mnt", "net", "ipc", "uts")]
-        return {path.stat().st_ino for path in [*kinds, *named.iterdir()]}
+        inodes = {path.stat().st_ino for path in (*kinds, *named.iterdir())}
+        assert len(inodes) == 5 + 10
+        found = {}
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if inodes & {link.stat().st_ino for link in (place / "ns").iterdir()}:
+                    found[int(place.name)] = started_at(int(place.name))
+        return found
+
+    def mounted(self) -> bool:
+        """Whether any mount namespace of the machine has one of the lab's network namespaces mounted."""
+        for file in Path("/proc").glob("[0-9]*/mountinfo"):
+            with suppress(OSError):
+                if f"/run/netns/{self.run_id}-" in file.read_text():
+                    return True
+        return False
 
     def lab(self) -> janitor.RunningLab | None:
         """The lab as the janitor sees it."""
@@ -85,37 +100,16 @@ def owner(*, extra: str = "", then: str = MEASURE) -> Iterator[Owner]:
         text=True,
     ) as process:
         assert process.stdout
+        run_id, keeper, *command_line = process.stdout.readline().split()
+        started = Owner(process, run_id, int(keeper), command_line)
         try:
-            run_id, keeper, *command_line = process.stdout.readline().split()
-            started = Owner(process, run_id, int(keeper), command_line)
             yield started
         finally:
             process.kill()
             process.wait()
-    with suppress(ProcessLookupError):
-        if (tag := LabTag.of_process(started.keeper)) and tag.run_id == started.run_id:
-            os.kill(started.keeper, signal.SIGKILL)
-    wait_until(lambda: not started.processes())
-
-
-def namespaces_of_the_machine() -> set[int]:
-    listing = subprocess.run(
-        ["lsns", "--noheadings", "--output", "NS"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=DEADLINE,
-    )
-    return {int(word) for word in listing.stdout.split()}
-
-
-def mounts_of_named_namespaces() -> set[str]:
-    """Of every process that can be seen, so of every mount namespace that lives."""
-    found = set()
-    for file in Path("/proc").glob("[0-9]*/mountinfo"):
-        with suppress(OSError):
-            found |= {line for line in file.read_text().splitlines() if "/netns/" in line}
-    return found
+            if lab := started.lab():
+                janitor.remove(lab)
+            wait_until(lambda: not started.processes())
 
 
 def wait_until(true: Callable[[], bool], *, deadline: float = DEADLINE) -> None:
@@ -128,15 +122,15 @@ def wait_until(true: Callable[[], bool], *, deadline: float = DEADLINE) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_nothing_is_left_when_the_owner_dies(number: signal.Signals) -> None:
     with owner() as owned:
-        inside = owned.namespaces()
-        assert len(inside) == 5 + len(NAMESPACES)
         # unshare and keeper; the daemon; the server and the measurement, each in nsenter and timeout
         wait_until(lambda: len(owned.processes()) == 2 + 1 + 3 + 3)
-        assert inside & namespaces_of_the_machine()
+        inhabitants = owned.inhabitants()
+        assert inhabitants.keys() == set(owned.processes())
+        assert owned.mounted()
         owned.die(number)
         wait_until(lambda: not owned.processes())
-        wait_until(lambda: not inside & namespaces_of_the_machine())
-        assert not any(f"net:[{inode}]" in line for inode in inside for line in mounts_of_named_namespaces())
+        assert not any(started_at(pid) == started for pid, started in inhabitants.items())
+        assert not owned.mounted()
         assert owned.lab() is None
 
 
@@ -242,7 +236,6 @@ def test_a_run_that_is_process_1_of_a_container() -> None:
 
 def test_the_janitor_removes_an_orphan_and_no_living_lab(sandbox: Sandbox) -> None:
     with owner() as owned, owner() as living:
-        inside = owned.namespaces()
         os.kill(owned.keeper, signal.SIGSTOP)
         owned.die()
         lab = owned.lab()
@@ -256,9 +249,25 @@ def test_the_janitor_removes_an_orphan_and_no_living_lab(sandbox: Sandbox) -> No
         assert living.run_id not in removed
         assert sandbox.run_id not in removed
         assert not owned.processes()
-        assert not inside & namespaces_of_the_machine()
+        assert not owned.mounted()
         assert sandbox.run("one", ["echo", "alive"], limit=5).check().stdout == "alive\n"
         wait_until(lambda: len(living.processes()) == 2 + 1 + 3 + 3)
+
+
+def test_the_janitor_clears_up_what_a_stopped_tool_holds_back() -> None:
+    """Its nsenter(1) stopped with it and reaps nothing, so the keeper cannot end, though it has begun to."""
+    stopping = 'stopped = sandbox.start_command(names[3], ["sh", "-c", "kill -STOP $PPID $$"], limit=600)'
+    with owner(extra=stopping) as owned:
+        wait_until(lambda: any(state(pid) == "T" for pid in owned.lab().helpers))
+        owned.die()
+        wait_until(lambda: bool((lab := owned.lab()) and lab.keeper is None))
+        assert owned.run_id in [lab.tag.run_id for lab in janitor.remove_orphans()]
+        assert started_at(owned.keeper) is None
+        assert not owned.processes()
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_an_owner_that_nobody_has_reaped_is_dead_all_the_same() -> None:
@@ -312,11 +321,10 @@ def test_a_kept_lab_stays_until_it_is_taken_down(
         assert capsys.readouterr().out == "no orphan was left\n"
         assert owned.processes()
 
-        inside = owned.namespaces()
         assert cli.main(["down", str(owned.keeper)]) == 0
         assert capsys.readouterr().out == f"lab {owned.run_id} (keeper {owned.keeper}) is down\n"
         assert not owned.processes()
-        assert not inside & namespaces_of_the_machine()
+        assert not owned.mounted()
 
         assert cli.main(["down", str(owned.keeper)]) == 1
         assert f"no lab has the keeper {owned.keeper}" in capsys.readouterr().err
@@ -411,11 +419,9 @@ AS_ROOT_WITHOUT_POWER = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]  #
 
 
 @pytest.fixture
-def nobodys_python(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[list[str]], subprocess.CompletedProcess[str]]]:
+def nobodys_python() -> Iterator[Callable[[list[str]], subprocess.CompletedProcess[str]]]:
     """Runs the script above as an ordinary user, who can read neither root's home nor its checkout."""
-    folder = Path("/tmp", f"sandbox-as-nobody-{os.getpid()}")
+    folder = Path(tempfile.mkdtemp(prefix="sandbox-"))  # tmp_path is for its owner only
     shutil.copytree(
         Path(pytest_calico_perf.__file__).parent,
         folder / "pytest_calico_perf",

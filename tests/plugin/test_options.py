@@ -170,4 +170,13 @@ def test_a_misused_marker_is_a_usage_error(pytester: pytest.Pytester, source: st
     pytester.makepyfile(source)
     result = pytester.runpytest_subprocess("--calico-mode=bgp")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    (result.stdout if "Exit" in result.stdout.str() else result.stderr).fnmatch_lines([message])
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_bad_ini_value_is_a_usage_error_when_only_a_fixture_is_used(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\ncalico_mode = bpg\n")
+    pytester.makepyfile("def test_it(calico_cluster): ...")
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: calico-perf: ini value calico_mode: unknown name 'bpg'; *"])

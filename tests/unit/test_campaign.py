@@ -46,6 +46,7 @@ class World:
         script: Cell -> what its next runs give: a number, or a problem to raise.
         unsupported: Modes that cannot exist here.
         silent: Modes whose pings get no answer.
+        refused: Cell -> the problem that opening its probe meets.
         routes: Mode -> device its packets leave by; by default as the mode says.
         sent: Packets the tunnels have sent.
         interrupt_at: At which step Ctrl-C is pressed.
@@ -54,6 +55,7 @@ class World:
     script: dict[Cell, list[Any]] = field(default_factory=dict)
     unsupported: set[Mode] = field(default_factory=set)
     silent: set[Mode] = field(default_factory=set)
+    refused: dict[Cell, Exception] = field(default_factory=dict)
     routes: dict[Mode, str] = field(default_factory=dict)
     sent: dict[Encapsulation, int] = field(default_factory=lambda: dict.fromkeys(TUNNELS, 0))
     interrupt_at: int = -1
@@ -162,6 +164,8 @@ class Scripted:
     def open(self, pair: EndpointPair) -> Iterator[Callable[[], Measurement]]:
         cell = Cell(self.name, pair.path, pair.mode)
         self.world.step("open", cell)
+        if cell in self.world.refused:
+            raise self.world.refused[cell]
         self.world.open_now.add(cell)
         try:
             yield lambda: self._measure(cell)
@@ -379,6 +383,23 @@ def test_more_than_a_third_of_rounds_lost_ends_the_cell():
     assert result.reason == "now and then (2 of 6 rounds measured)"
     world = World(script={BGP: [problem, 1.0, problem, 2.0, 3.0, 4.0]})
     assert campaign_on(world, BGP, rounds=6).result(BGP).outcome is Outcome.OK
+
+
+def test_a_server_that_does_not_come_up_gets_a_second_chance_and_no_third():
+    world = World(refused={BGP: ToolProblem("nginx did not come up", where="pod bgp")})
+    result = campaign_on(world, BGP, IPIP, rounds=9).result(BGP)
+    assert result.outcome is Outcome.TOOL_ERROR
+    assert result.reason == "pod bgp: nginx did not come up (0 of 9 rounds measured)"
+    assert world.logged("open").count(BGP) == 2
+    assert BGP not in world.logged("run")
+    assert world.logged("run").count(IPIP) == 9
+
+
+def test_what_turns_out_unsupported_is_not_tried_again():
+    world = World(refused={BGP: Unsupported("no raw sockets here")})
+    result = campaign_on(world, BGP, rounds=9).result(BGP)
+    assert (result.outcome, result.reason) == (Outcome.UNSUPPORTED, "no raw sockets here")
+    assert world.logged("open").count(BGP) == 1
 
 
 def test_the_only_round_lost_is_a_failure():

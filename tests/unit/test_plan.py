@@ -26,7 +26,7 @@ class Tool:
     tools: tuple[str, ...] = ()
 
     def suits(self, path):
-        return path is HOST if self.once else (self.hosts or path is not HOST)
+        return self.hosts or path is not HOST
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,12 @@ def test_a_fact_is_read_once_without_warm_up_or_control():
     assert (block.rounds, block.warm_up_rounds, block.control, block.runs) == (1, 0, None, 1)
 
 
+def test_a_fact_of_hosts_and_pods_is_a_block_each():
+    plan = plan_of(cell("link", "host-to-host"), cell("link", "pod-to-pod", "bgp"))
+    assert [block.name for block in plan.blocks] == ["link host-to-host", "link pod-to-pod"]
+    assert [block.control for block in plan.blocks] == [None, None]
+
+
 def test_the_estimate_counts_warm_up_and_control():
     (block,) = plan_of(cell("tcp", "pod-to-pod", "bgp"), cell("tcp", "pod-to-pod", "ipip")).blocks
     assert block.runs == 3 * 6
@@ -106,12 +112,13 @@ def test_the_estimate_counts_warm_up_and_control():
 
 def test_possible_cells_are_in_the_order_probe_path_mode_with_host_to_host_once():
     modes = (Mode.IPIP, Mode.BGP)
-    cells = possible_cells(modes, (HOST, Path.POD_TO_POD), (TCP, LINK))
+    cells = possible_cells(modes, (HOST, Path.POD_TO_POD), (TCP, Tool("pods", hosts=False)))
     assert [str(c) for c in cells] == [
         "tcp host-to-host",
         "tcp pod-to-pod ipip",
         "tcp pod-to-pod bgp",
-        "link host-to-host",
+        "pods pod-to-pod ipip",
+        "pods pod-to-pod bgp",
     ]
 
 

@@ -125,6 +125,16 @@ def test_time_left_starts_as_the_plan_says_and_ends_at_nothing():
     assert progress.seconds_left == 0
 
 
+def test_a_warm_up_round_is_a_round_of_the_time():
+    progress = Progress(line=lambda _: None, clock=Clock())
+    whole = Plan((FIRST,))
+    progress.block_started(whole, FIRST)
+    progress.round_done(FIRST, -1)
+    # No time has passed: a quarter of the block is done, and the pace looks good.
+    done = FIRST.seconds / 4
+    assert progress.seconds_left == pytest.approx(3 * done * 10 / (done + 10))
+
+
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
 def test_time_left_follows_the_pace(factor):
     clock = Clock()

@@ -57,7 +57,7 @@ def test_a_probes_tool_does_not_stop_the_lab(machine_with: Callable[..., None]) 
 
 
 def test_every_program_has_a_package() -> None:
-    assert set(requirements.PACKAGES) == {*requirements.LAB_PROGRAMS, *requirements.PROBE_PROGRAMS}
+    assert set(requirements.PACKAGES) >= {*requirements.LAB_PROGRAMS, *requirements.PROBE_PROGRAMS}
     assert requirements.install_line(["tc", "ip", "bird"]) == "apt-get install --yes bird2 iproute2"
     assert requirements.install_line(["something-of-the-users"]) == ""
 

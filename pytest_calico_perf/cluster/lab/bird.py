@@ -21,7 +21,9 @@ _ROUTER_AS = 64513
 
 def node_config(topology: Topology, node: Node) -> str:
     """The whole configuration of a node's BIRD."""
+    # BIRD knows no empty set.
     blocks = ", ".join(str(block) for block in node.blocks.values())
+    export = f"  if (net ~ [ {blocks} ]) then accept;\n" if blocks else ""
     own = "".join(f"  route {block} blackhole;\n" for block in node.blocks.values())
     # Calico's rule for who dials: the one whose address is less, compared as text (bgp_processor.go).
     mesh = "".join(
@@ -36,8 +38,7 @@ filter mesh_in {{
 }}
 
 filter to_peers {{
-  if (net ~ [ {blocks} ]) then accept;
-  reject;
+{export}  reject;
 }}
 
 filter to_kernel {{
@@ -122,7 +123,7 @@ protocol bgp mesh_{peer.name} from peer {{
 def _router_peer(node: Node) -> str:
     # Nothing to import: the router has the nodes' own routes only, and a default route leads to it.
     return f"""\
-protocol bgp router from peer {{
+protocol bgp the_router from peer {{
   neighbor {node.subnet.router} as {_ROUTER_AS};
   passive on;
   ipv4 {{ import none; export filter to_peers; }};

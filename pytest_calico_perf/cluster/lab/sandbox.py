@@ -143,7 +143,10 @@ class Sandbox:
         stdin: str | None = None,
         endpoint: str | None = None,
     ) -> CommandResult:
-        """Run `argv` in a namespace to its end, or for `limit` seconds, and end all it leaves in its session.
+        """Run `argv` in a namespace to its end, or for `limit` seconds.
+
+        A command that ends by itself may leave daemons, which live until the sandbox ends; of one that is
+        cut short (its limit, Ctrl-C) nothing is left in its session.
 
         Args:
             namespace: A name given to `add_namespaces`.
@@ -196,7 +199,7 @@ class Sandbox:
     ) -> SandboxCommand:
         if limit <= 0:
             raise ValueError(f"limit {limit}: timeout(1) takes 0 for no limit at all")
-        # In the foreground timeout(1) stays in our process group, so that killpg(2) gets it and the tool.
+        # In the foreground timeout(1) stays in our process group, by which the tool is found at the end.
         timeout = ("timeout", "--foreground", f"--kill-after={KILL_AFTER:g}", f"{limit:.3f}")
         with self._lock:
             self._check_open()

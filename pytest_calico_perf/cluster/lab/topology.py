@@ -225,6 +225,7 @@ def _block(pool: IPv4Network, index: int) -> IPv4Network:
 
 
 def _pod(name: str, pool: Pool, node: str, address: IPv4Address) -> Pod:
+    # libcalico-go/lib/backend/k8s/conversion, VethNameForWorkload.
     digest = _sha1(f"{POD_NAMESPACE}.{name}")
     # 02: locally administered, unicast.
     return Pod(name, pool, node, address, _mac(0x02, digest), f"cali{digest.hex()[:11]}")

@@ -45,12 +45,17 @@ def test_an_mtu_black_hole_passes_the_small_ping_and_is_found_by_the_large_one(n
     network.mtu("node2", "eth0", 1400)
     problem = refused(network, Path.POD_TO_POD)
     assert problem.where == "pod1"
-    assert "a ping of 1500 bytes that must not be fragmented to pod2 (198.19.202.2) got no answer" in problem.what
+    assert (
+        "a ping of 1500 bytes that must not be fragmented to pod2 (198.19.202.2) got no answer"
+        in problem.what
+    )
     assert "node2 itself answers node1" in problem.what
     assert "lower the MTU of the pods" in problem.remedy
 
 
-@pytest.mark.parametrize(("node", "said"), [("node2", "TCP bulk to pod2"), ("node1", "TCP bulk from server to client")])
+@pytest.mark.parametrize(
+    ("node", "said"), [("node2", "TCP bulk to pod2"), ("node1", "TCP bulk from server to client")]
+)
 def test_a_fault_of_large_tcp_passes_both_pings_and_is_found_by_bulk(network, node, said):
     network.hold_large_tcp("router", node)
     problem = refused(network)

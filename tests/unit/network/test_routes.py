@@ -17,6 +17,11 @@ def test_a_route_on_the_link_has_no_gateway(network):
     assert route_to(network.host("node1"), "198.18.201.1").gateway == ""
 
 
+def test_a_route_nobody_signed_says_nothing_of_its_writer(network):
+    route = route_to(network.host("node1"), "198.18.202.12")
+    assert str(route) == "default via 198.18.201.1 dev eth0 mtu 1500"
+
+
 def test_the_mtu_of_a_route_beats_that_of_its_device(network):
     network.ip("node1", "route", "replace", "198.19.202.0/26", "via", "198.18.201.1", "mtu", "1420")
     assert route_to(network.host("node1"), "198.19.202.2").mtu == 1420

@@ -28,9 +28,10 @@ EVIDENCE = {
 }
 LINK = {
     node: {
-        "device": "eth0",
+        "interface": "eth0",
         "driver": "veth",
-        "speed_bit_per_second": 10e9,
+        "speed": None,
+        "nominal_speed": 10e9,
         "mtu": 1500,
         "offloads": {"tso": True, "gro": False},
     }

@@ -135,23 +135,24 @@ def test_facts_have_a_column_per_node():
     facts = comparison(samples.record())[-1]
     assert facts.columns == ("node1", "node2")
     rows = dict(facts.rows)
-    assert rows["speed_bit_per_second"] == ("10.0 Gbit/s", "10.0 Gbit/s")
+    assert rows["nominal_speed"] == ("10.0 Gbit/s", "10.0 Gbit/s")
+    assert rows["speed"] == ("unknown", "unknown")
     assert rows["offloads.tso"] == ("on", "on")
     assert facts.failures == ()
 
 
 def test_facts_without_places_are_those_of_the_path_and_failures_are_kept():
-    told = replace(samples.link(), details={"mtu": 1500, "speed_bit_per_second": None})
+    told = replace(samples.link(), details={"mtu": 1500, "speed": None})
     facts = comparison(samples.record(results=[told]))[0]
     assert facts.columns == ("host-to-host",)
-    assert dict(facts.rows) == {"mtu": ("1500",), "speed_bit_per_second": ("unknown",)}
+    assert dict(facts.rows) == {"mtu": ("1500",), "speed": ("unknown",)}
     broken = samples.failed("link", Path.HOST_TO_HOST, None, Outcome.TOOL_ERROR, "ethtool is not installed")
     assert comparison(samples.record(results=[broken]))[0].failures == (broken,)
 
 
 def test_nested_facts_become_words():
     assert flatten({"a": {"b": {"c": False}}, "d": [1, 2.5], "e": list(range(20)), "f": 1 / 3, "g": "x"}) == {
-        "a.b.c": "off",
+        "a.b.c": "no",
         "d": "1, 2.5",
         "e": "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ... (20 in all)",
         "f": "0.333333",
