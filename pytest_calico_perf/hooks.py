@@ -5,6 +5,7 @@ Registered by `plugin.activate()`, so none of this exists in a run that does not
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Generator
@@ -51,7 +52,8 @@ class ReportHooks:
         self._problems: list[str] = []
         self._notes: list[str] = []
         self._previous_handlers: dict[int, Any] = {}
-        self.progress = Progress(rewrite=self._rewrite if sys.stdout.isatty() else None, line=self._line)
+        live = self._rewrite if sys.stdout.isatty() else None
+        self.progress = Progress(line=self._line, rewrite=live, width=_columns)
 
     @property
     def _session(self) -> Session:
@@ -71,7 +73,13 @@ class ReportHooks:
             write(reporter)
 
     def _rewrite(self, text: str) -> None:
-        self._write(lambda reporter: reporter.rewrite(text, erase=True))
+        def write(reporter: Any) -> None:
+            reporter.ensure_newline()  # below pytest's own line, which is not ours to overwrite
+            reporter.rewrite(text, erase=True)
+            if not text:
+                reporter.write("\r")
+
+        self._write(write)
 
     def _line(self, text: str) -> None:
         def write(reporter: Any) -> None:
@@ -107,7 +115,7 @@ class ReportHooks:
         record = self._session.record()
         if record.results:
             terminalreporter.section("calico-perf: comparison")
-            for line in terminal.render(comparison(record), width=terminalreporter._tw.fullwidth):  # noqa: SLF001
+            for line in terminal.render(comparison(record), width=_columns()):
                 terminalreporter.line(line)
             if record.profile["name"] == "article":
                 for line in published_averages(record):
@@ -213,6 +221,10 @@ class ReportHooks:
         if cells:
             cells[1] = html.test_id_cell(report.nodeid)
             cells[2:2] = html.row_cells(getattr(report, "calico_result", None))
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

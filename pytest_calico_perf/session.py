@@ -57,10 +57,12 @@ class Session:
         """The cluster, brought up at the first call.
 
         Raises:
-            ClusterProblem: It cannot be; a second call fails at once with the same words.
+            ClusterProblem: It cannot be. Said at length once; every later call fails at once and in short.
         """
         if self._broken is not None:
-            raise self._broken
+            raise ClusterProblem(
+                "the cluster did not come up", remedy="the first failure of this run says why"
+            )
         if self._cluster is None:
             try:
                 self._cluster = self._open()

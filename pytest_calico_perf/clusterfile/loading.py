@@ -16,6 +16,17 @@ from pytest_calico_perf.clusterfile.located_yaml import FieldPath, LocatedYaml, 
 from pytest_calico_perf.errors import ClusterFileProblem
 
 _LARGEST_FILE = 1 << 20
+_FIELDS = "should hold `field: value` lines"
+_PLAIN = {  # what pydantic says in Python's words
+    "model_type": _FIELDS,
+    "mapping_type": _FIELDS,
+    "dict_type": _FIELDS,
+    "tuple_type": "should be a list",
+    "int_type": "should be a whole number",
+    "float_type": "should be a number",
+    "string_type": "should be a word",
+    "bool_type": "should be true or false",
+}
 
 
 class ClusterFiles:
@@ -107,8 +118,15 @@ def parse(text: str, source: str) -> ClusterFile:
         cluster = known[kind].model_validate(document.data)
     except ValidationError as error:
         problems = [_explain(detail, document) for detail in error.errors(include_url=False)]
+        # What is wrong inside a list also makes pydantic call the list too short: the inner one is the cause.
+        fields = [field for field, _ in problems]
+        causes = [
+            (field, message)
+            for field, message in problems
+            if not any(other != field and other[: len(field)] == field for other in fields)
+        ]
         # The first of them in the file's order: a person mends a file from top to bottom.
-        field, message = min(problems, key=lambda problem: document.line(problem[0]))
+        field, message = min(causes, key=lambda problem: document.line(problem[0]))
         raise document.problem(field, message) from None
     cluster._document = document  # noqa: SLF001 - a model cannot be given its lines while it validates
     return cluster
@@ -133,6 +151,10 @@ def _explain(detail: ErrorDetails, document: LocatedYaml) -> tuple[FieldPath, st
             field,
             f"{got} is unknown{suggestion(str(detail['input']), known)} (known: {', '.join(known)})",
         )
+    if detail["type"] == "string_pattern_mismatch":
+        return field, f"should be small letters, digits and single dashes, beginning with a letter, not {got}"
+    if detail["type"] in _PLAIN:
+        return field, f"{_PLAIN[detail['type']]}, not {got}"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return (
         field,

@@ -136,7 +136,7 @@ def parse_tcp(text: str, errors: str = "", *, streams: int, duration: float) -> 
     sent = positive(lookup(end, "sum_sent", "bits_per_second"), "iperf3's sent rate")
     received = finite(lookup(end, "sum_received", "bits_per_second"), "iperf3's received rate")
     if received == 0:
-        raise _no_payload("TCP data")
+        raise _no_payload("data")
     retransmits = lookup(end, "sum_sent", "retransmits")
     start = document.get("start")
     mss = next((m for key in ("tcp_mss", "tcp_mss_default") if (m := lookup(start, key)) is not None), None)
@@ -176,7 +176,7 @@ def parse_udp(text: str, errors: str = "", *, duration: float) -> UdpReport:
     packets = whole(lookup(seen, "packets"), "iperf3's number of datagrams")
     lost = whole(lookup(seen, "lost_packets"), "iperf3's number of lost datagrams")
     if packets in (0, lost):
-        raise _no_payload("datagrams")
+        raise _no_payload("datagram")
     if lost > packets:
         raise ToolProblem(f"iperf3 lost {lost} datagrams of {packets}")
     received = (
@@ -248,7 +248,7 @@ def goodput(intervals: Sequence[Interval], *, warm_up: float, duration: float) -
         )
     rate = math.fsum(i.rate * (i.end - i.start) for i in steady) / covered
     if rate == 0:
-        raise _no_payload("TCP data")
+        raise _no_payload("data")
     return positive(rate, "iperf3's goodput")
 
 
@@ -301,7 +301,7 @@ def _plausible(value: object, duration: float) -> float:
 
 def _no_payload(what: str) -> Unreachable:
     return Unreachable(
-        f"{what} was sent and none arrived, though the connection came up",
+        f"the connection came up, but no {what} arrived",
         remedy="look at MTU and checksum offload on the way: small packets pass and large ones do not",
     )
 

@@ -70,8 +70,8 @@ class PingReport:
 @dataclass(frozen=True)
 class _Reply:
     sequence: int
-    milliseconds: float
-    resolution: float  # of `milliseconds`, likewise
+    seconds: float
+    resolution: float  # the last digit of `seconds`
 
 
 def parse_ping(text: str, errors: str = "") -> PingReport:
@@ -100,9 +100,9 @@ def parse_ping(text: str, errors: str = "") -> PingReport:
     sent, received = (whole(count, "ping's count of packets") for count in summary.groups())
     if not 0 < len(replies) == received <= sent:
         raise ToolProblem(f"ping counts {received} replies to {sent} echoes and printed {len(replies)}")
-    times = [reply.milliseconds / 1e3 for reply in replies]
+    times = [reply.seconds for reply in replies]
     ordered = sorted(times)
-    resolution = min(r.resolution for r in replies if r.milliseconds / 1e3 == ordered[received // 2]) / 1e3
+    resolution = min(r.resolution for r in replies if r.seconds == ordered[received // 2])
     return PingReport(
         median=positive(_median(ordered, resolution), "ping's median round-trip time"),
         p90=_nearest_rank(ordered, 0.90),
@@ -131,11 +131,11 @@ def _replies(text: str) -> tuple[list[_Reply], int]:
         if sequence in replies:
             duplicates += 1
             continue
-        value = finite(match[3], "ping's round-trip time")
+        value = finite(f"{match[3]}e-3", "ping's round-trip time")
         if match[2] == "<":  # `time<1 ms`: somewhere between 0 and 1
             replies[sequence] = _Reply(sequence, value / 2, resolution=value)
         else:
-            replies[sequence] = _Reply(sequence, value, 10.0 ** -len(match[3].partition(".")[2]))
+            replies[sequence] = _Reply(sequence, value, 10.0 ** -(3 + len(match[3].partition(".")[2])))
     return list(replies.values()), duplicates
 
 
@@ -160,7 +160,7 @@ def _median(ordered: Sequence[float], resolution: float) -> float:
 
 
 def _jitter(replies: Sequence[_Reply]) -> float | None:
-    by_sequence = {reply.sequence: reply.milliseconds / 1e3 for reply in replies}
+    by_sequence = {reply.sequence: reply.seconds for reply in replies}
     steps = [abs(by_sequence[n + 1] - time) for n, time in by_sequence.items() if n + 1 in by_sequence]
     return fmean(steps) if steps else None
 

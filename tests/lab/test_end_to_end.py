@@ -172,6 +172,42 @@ def test_only_selected_cells_are_measured(suite, pytester: pytest.Pytester) -> N
     assert set(cells(pytester)) == {("ping", "pod-to-pod", "vxlan")}
 
 
+def test_without_privileges_what_cannot_work_is_unsupported_and_says_why(pytester: pytest.Pytester) -> None:
+    """A user namespace may not load BPF: without an ipip device in the kernel there is no IPIP for such a user."""
+    powerless = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
+    result = pytester.run(
+        *powerless, sys.executable, "-m", "pytest", "--pyargs", "pytest_calico_perf.suite",
+        "--calico-json=results.json", "--calico-mode=bgp,ipip,vxlan", *SMALL, timeout=120,
+    )  # fmt: skip
+    document = results(pytester)
+    assert document["cluster"]["privileged"] is False
+    found = cells(pytester)
+    for mode in ("bgp", "vxlan"):
+        assert found["ping", "pod-to-pod", mode]["outcome"] == "ok", found["ping", "pod-to-pod", mode][
+            "reason"
+        ]
+    if document["cluster"]["ipip"] == "kernel":
+        result.assert_outcomes(passed=4)
+        return
+    result.assert_outcomes(passed=3, skipped=1)
+    assert found["ping", "pod-to-pod", "ipip"]["outcome"] == "unsupported"
+    assert "user namespace" in found["ping", "pod-to-pod", "ipip"]["reason"]
+    result.stdout.fnmatch_lines(["ipip *unsupported*", "*user namespace*"])
+
+
+def test_where_no_lab_can_be_one_message_says_why(pytester: pytest.Pytester) -> None:
+    powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    result = pytester.run(
+        *powerless, sys.executable, "-m", "pytest", "--pyargs", "pytest_calico_perf.suite",
+        "--calico-mode=bgp", *SMALL, timeout=60,
+    )  # fmt: skip
+    result.assert_outcomes(failed=2)
+    failures = result.stdout.str().partition("short test summary")[0]
+    assert failures.count("the lab cannot run on this machine: ") == 1
+    assert failures.count("the cluster did not come up; the first failure of this run says why") == 1
+    assert "Traceback" not in failures
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_keeps_and_reports_what_was_measured(
     background, pytester: pytest.Pytester, number: signal.Signals

@@ -102,7 +102,9 @@ def test_all_fields():
     assert (file.link_rate, file.mtu, file.pair) == (200_000_000, 9000, ("node3", "node1"))
     assert file.defaults.modes == (Mode.VXLAN, Mode.BGP)
     assert file.defaults.paths == (TrafficPath.POD_TO_POD,)
-    assert file.profiles["mine"]["probes"] == {"tcp": {"duration": 3}}
+    assert file.profiles["mine"].rounds == 4
+    assert file.profiles["mine"].warm_up_rounds is None
+    assert file.profiles["mine"].probes == {"tcp": {"duration": 3}}
     where = file.problem(("profiles", "mine", "probes", "tcp", "duration"), "too long").where
     assert where == "f.yaml:32: profiles.mine.probes.tcp.duration"
 
@@ -152,7 +154,7 @@ def test_rates_are_read_in_bit_per_second(text, rate):
         ("198.18.1.0/24", "198.18.0.0/25", "f.yaml:8: subnets[1].range", "overlaps subnets[0].range 198.18.0.0/24 in line 5"),
         ("198.18.1.0/24", "198.18.1.0/31", "f.yaml:9: subnets[1].nodes", "1 nodes do not fit into 198.18.1.0/31"),
         ("name: rack2", "name: rack1", "f.yaml:7: subnets[1].name", "two subnets are called rack1"),
-        ("name: mine", "name: Mine Own", "f.yaml:2: name", "pattern"),
+        ("name: mine", "name: Mine Own", "f.yaml:2: name", "should be small letters, digits and single dashes"),
         ("name: mine", "name: mine\nname: yours", "f.yaml:3: name", "name is given twice, first in line 2"),
         ("name: mine", "name: mine\n7: seven", "f.yaml:3", "a field's name must be a word"),
         ("name: mine", "name: &a mine", "f.yaml:2", "anchors and aliases (&a)"),
@@ -190,9 +192,14 @@ def test_mistakes(old, new, where, words):
         ("defaults: {modes: [vxlam]}", "defaults.modes[0]", "did you mean 'vxlan'?"),
         ("defaults: {rounds: -1}", "defaults.rounds", "greater than or equal to 1"),
         ("defaults: {duration: .nan}", "defaults.duration", "nan"),
-        ("ready-within: soon", "ready-within", "not 'soon'"),
-        ("segmentation-offload: 'no'", "segmentation-offload", "not 'no'"),
-        ("profiles: {mine: 3}", "profiles.mine", "not 3"),
+        ("ready-within: soon", "ready-within", "should be a number, not 'soon'"),
+        ("segmentation-offload: 'no'", "segmentation-offload", "should be true or false, not 'no'"),
+        ("profiles: {mine: 3}", "profiles.mine", "should hold `field: value` lines, not 3"),
+        ("profiles: 3", "profiles", "should hold `field: value` lines, not 3"),
+        ("defaults: {modes: bgp}", "defaults.modes", "should be a list, not 'bgp'"),
+        ("profiles: {mine: {round: 3}}", "profiles.mine.round", "did you mean 'rounds'?"),
+        ("profiles: {mine: {paths: [pod-to-bod]}}", "profiles.mine.paths[0]", "did you mean 'pod-to-pod'?"),
+        ("profiles: {mine: {probes: {tcp: 7}}}", "profiles.mine.probes.tcp", "7"),
         ("router: yes", "router", "not True"),
     ],
 )
@@ -207,6 +214,13 @@ def test_the_first_mistake_in_the_file_is_the_one_told():
         problem(GOOD.replace("nodes: 2", "nodes: x").replace("name: mine", "name: 7")).where
         == "f.yaml:2: name"
     )
+
+
+def test_a_list_whose_only_item_is_wrong_is_not_called_too_short():
+    text = edited("  - name: rack2\n    range: 198.18.1.0/24\n    nodes: 1\n", "").replace(
+        "nodes: 2", "nodes: 300"
+    )
+    assert str(problem(text)) == "f.yaml:6: subnets[0].nodes: should be less than or equal to 64, not 300"
 
 
 def test_a_lab_of_one_node_compares_nothing():

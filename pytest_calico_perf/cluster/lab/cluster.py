@@ -24,7 +24,7 @@ from pytest_calico_perf.model import Encapsulation, EndpointKind, Mode, Path
 
 _LIMIT = 10.0
 _WORKERS = 8  # of our own threads, which only wait for commands
-_PROGRAMS = (*requirements.LAB_PROGRAMS, "bridge", "birdc", "sysctl", "ping")
+_PROGRAMS = (*requirements.LAB_PROGRAMS, "bridge", "birdc", "setsid", "sysctl", "ping")
 
 
 class LabCluster:

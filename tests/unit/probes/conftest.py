@@ -98,7 +98,8 @@ class LocalCommand:
 class LocalEndpoint:
     """This machine as an endpoint: real processes, loopback.
 
-    `prefix` is put before every command (another user, an empty network namespace); `path` replaces PATH;
+    `prefix` is put before every command (another user); `isolated` runs each in a network namespace of its own,
+    which has no route to anywhere; `path` replaces PATH;
     `doom` kills every background command that many seconds after its start.
     """
 
@@ -106,6 +107,7 @@ class LocalEndpoint:
     scratch: str
     address: str = "127.0.0.1"
     prefix: tuple[str, ...] = ()
+    isolated: bool = False
     path: str = os.environ["PATH"] + ":/usr/sbin:/sbin"
     doom: float | None = None
     kind: EndpointKind = EndpointKind.HOST
@@ -152,7 +154,8 @@ class LocalEndpoint:
         return {"PATH": self.path, "LC_ALL": "C"}
 
     def _wrapped(self, argv: Sequence[str], limit: float) -> list[str]:
-        return [TIMEOUT, "-k", "1", str(limit), *self.prefix, *argv]
+        alone = ["unshare", "-n" if os.geteuid() == 0 else "-rn"] if self.isolated else []
+        return [TIMEOUT, "-k", "1", str(limit), *alone, *self.prefix, *argv]
 
 
 @pytest.fixture

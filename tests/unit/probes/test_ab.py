@@ -147,7 +147,7 @@ def test_not_installed(make_pair):
 
 def test_no_route(make_pair):
     with (
-        Http().open(make_pair(client={"prefix": ("unshare", "-rn")})) as measure,
+        Http().open(make_pair(client={"isolated": True})) as measure,
         pytest.raises(Unreachable, match=r"node1: ab: .*Network is unreachable"),
     ):
         measure()

@@ -138,7 +138,7 @@ def test_not_installed(make_pair, end):
 
 def test_no_route(make_pair):
     with (
-        Iperf(duration=1).open(make_pair(client={"prefix": ("unshare", "-rn")})) as measure,
+        Iperf(duration=1).open(make_pair(client={"isolated": True})) as measure,
         pytest.raises(Unreachable, match=r"node1: iperf: .*Network is unreachable"),
     ):
         measure()

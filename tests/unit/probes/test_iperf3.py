@@ -100,14 +100,14 @@ def test_taken_port(pair, monkeypatch):
 
 def test_no_route(make_pair):
     with (
-        Tcp().open(make_pair(client={"prefix": ("unshare", "-rn")})) as measure,
+        Tcp().open(make_pair(client={"isolated": True})) as measure,
         pytest.raises(Unreachable, match=r"node1: iperf3: unable to connect.*Network is unreachable"),
     ):
         measure()
 
 
 def test_nothing_listens_where_the_client_looks(make_pair):
-    pair = make_pair(server={"address": "127.0.0.2", "prefix": ("unshare", "-rn")})
+    pair = make_pair(server={"address": "127.0.0.2", "isolated": True})
     with (
         Tcp().open(pair) as measure,
         pytest.raises(ToolProblem, match=r"node1: iperf3: unable to connect.*Connection refused.*firewall"),

@@ -155,15 +155,15 @@ def test_failures_are_told_apart(recording, name, kind, words, parse):
 
 
 def test_tcp_without_payload_is_unreachable(recording):
-    with pytest.raises(Unreachable, match=r"none arrived.*MTU"):
+    with pytest.raises(Unreachable, match=r"no data arrived.*MTU"):
         parse_tcp(recording("iperf3/3.12-blackhole-tcp.json"), streams=1, duration=1)
     _, intervals = parse_server(recording("iperf3/3.12-blackhole-tcp.server.txt"), streams=1)
-    with pytest.raises(Unreachable, match="none arrived"):
+    with pytest.raises(Unreachable, match="no data arrived"):
         goodput(intervals, warm_up=0.2, duration=1)
 
 
 def test_udp_without_payload_is_unreachable(recording):
-    with pytest.raises(Unreachable, match="none arrived"):
+    with pytest.raises(Unreachable, match="no datagram arrived"):
         parse_udp(recording("iperf3/3.12-blackhole-udp.json"), duration=1)
 
 

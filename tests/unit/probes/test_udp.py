@@ -80,7 +80,7 @@ def test_not_installed(make_pair, tool, end):
 @pytest.mark.parametrize("tool", ["iperf3", "iperf"])
 def test_no_route(make_pair, tool):
     with (
-        Udp(tool=tool).open(make_pair(client={"prefix": ("unshare", "-rn")})) as measure,
+        Udp(tool=tool).open(make_pair(client={"isolated": True})) as measure,
         pytest.raises(Unreachable, match=r"node1: .*unreachable"),
     ):
         measure()
