@@ -1,7 +1,7 @@
 """A/A: the same mode under two names. How often does the 95 % interval of the ratio hold 1?
 
-Runs campaigns of `bgp` against `current` (the lab's own pool, in mode bgp too; `aa.cluster.yaml`), all in one lab, and
-prints per probe the share of intervals that hold 1 (expected: about 95 %) and the ratios' spread.
+Runs campaigns of `bgp` against `current` (the lab's own pool, in mode bgp too; `aa.cluster.yaml`), all in one
+lab, and prints per probe the share of intervals that hold 1 (expected: about 95 %) and the ratios' spread.
 
     python benchmarks/aa.py [CAMPAIGNS] [ROUNDS]
 """
@@ -22,6 +22,7 @@ from pytest_calico_perf.probes.ping import Ping
 from pytest_calico_perf.profiles import Profile
 from pytest_calico_perf.progress import Progress
 from pytest_calico_perf.stats import paired_ratio
+from pytest_calico_perf.units import format_ratio
 
 
 def main() -> None:
@@ -42,9 +43,7 @@ def main() -> None:
                 if ratio is None or ratio.low is None or ratio.high is None:
                     sys.exit(f"campaign {number}: {probe.name}: {[(str(r.outcome), r.reason) for r in pair]}")
                 ratios[probe.name].append((ratio.value, ratio.low <= 1 <= ratio.high))
-                print(
-                    f"campaign {number:3}  {probe.name:5} {ratio.value:.4f} ({ratio.low:.4f} to {ratio.high:.4f})"
-                )
+                print(f"campaign {number:3}  {probe.name:5} {format_ratio(ratio)}", flush=True)
     for name, found in ratios.items():
         values = [value for value, _ in found]
         held = sum(holds for _, holds in found)

@@ -1,6 +1,7 @@
 """What the campaign adds to a measurement: the tools by hand against the same through the campaign.
 
-Same lab, same namespaces, in turn: `iperf3 -c` and `ping` started by hand with nsenter, then one round of a campaign.
+Same lab, same namespaces, in turn: `iperf3 -c` and `ping` started by hand with nsenter, then one round of a
+campaign.
 Claims: throughput ratio within 1 %, median RTT within 2 us.
 
     python benchmarks/overhead.py [PAIRS]
@@ -27,6 +28,7 @@ from pytest_calico_perf.probes.ping import Ping
 from pytest_calico_perf.profiles import Profile
 from pytest_calico_perf.progress import Progress
 from pytest_calico_perf.stats import paired_ratio
+from pytest_calico_perf.units import format_ratio
 
 PING = Ping(count=300)
 TCP = Tcp(duration=2, omit=1, both_directions=False)
@@ -55,21 +57,16 @@ def main() -> None:
     ratio = paired_ratio(rates["hand"], rates["campaign"])
     differences = [times["campaign"][n] - times["hand"][n] for n in range(pairs)]
     print(f"{pairs} pairs, pod-to-pod, bgp")
-    for way in rates:
-        print(
-            f"  {way:9} median {statistics.median(rates[way].values()) / 1e9:.3f} Gbit/s, "
-            f"{statistics.median(times[way].values()) * 1e6:.2f} us"
-        )
-    print(
-        f"throughput, campaign / hand: {ratio.value:.4f} ({ratio.low:.4f} to {ratio.high:.4f}); claim: within 1 %"
-    )
-    print(
-        f"median RTT, campaign - hand: median {statistics.median(differences) * 1e6:+.2f} us; claim: within 2 us"
-    )
+    for way, found in rates.items():
+        rate, time = statistics.median(found.values()), statistics.median(times[way].values())
+        print(f"  {way:9} median {rate / 1e9:.3f} Gbit/s, {time * 1e6:.2f} us")
+    print(f"throughput, campaign / hand: {format_ratio(ratio)}; claim: within 1 %")
+    difference = statistics.median(differences)
+    print(f"median RTT, campaign - hand: median {difference * 1e6:+.2f} us; claim: within 2 us")
 
 
 def by_hand(ends: EndpointPair) -> tuple[float, float]:
-    """What a person would type: received bit/s as iperf3 prints it, median RTT in seconds from ping's lines."""
+    """What a person would type: received bit/s as iperf3 says, median RTT in seconds from ping's lines."""
     server = subprocess.Popen(
         [*enter(ends.server), "iperf3", "-s", "-1", "-p", PORT, "--forceflush"],
         stdout=subprocess.PIPE,

@@ -150,7 +150,7 @@ class ReportHooks:
         ours = self._session
         self._save(ours)
         if ours.settings.keep:
-            self._notes += ours.keep()
+            self._keep(ours)
         elif problem := ours.close():
             self._problems.append(problem)
         if self._problems and session.exitstatus == pytest.ExitCode.OK:
@@ -160,6 +160,11 @@ class ReportHooks:
         finally:
             for number, handler in self._previous_handlers.items():
                 signal.signal(number, handler)
+
+    def _keep(self, session: Session) -> None:
+        lines = session.keep()
+        if lines:
+            self._notes += ["calico-perf: everything stays up; enter with", *(f"  {line}" for line in lines)]
 
     def _save(self, session: Session) -> None:
         path = session.settings.json

@@ -104,7 +104,7 @@ BUILT_IN: tuple[Profile, ...] = (
         rounds=5,
         warm_up_rounds=1,
         paths=PUBLISHED_PATHS,
-        probes=(Ping(), Tcp(), Http(), Link()),
+        probes=(Ping(), Tcp(), Http(requests=15_000), Link()),
     ),
     Profile(
         name="standard",
@@ -123,7 +123,7 @@ BUILT_IN: tuple[Profile, ...] = (
             Ping(count=20, interval=1.0),
             Link(),
             Iperf(duration=10, interval=1),
-            Udp(rates=(1000e6, 2000e6), duration=60, tool="iperf"),
+            Udp(rates=(1000 * 2**20, 2000 * 2**20), duration=60, tool="iperf"),  # -b 1000M, -b 2000M
             Http(requests=90_000, concurrency=50),
             Tcp(duration=10, omit=0, both_directions=False),
         ),

@@ -116,7 +116,8 @@ class Progress:
             for cell in block.contenders
             if cell in self._values
         )
-        told = f": {values}" if values else ""
+        # A fact that is read once is no number to watch.
+        told = f": {values}" if values and not block.probe.once else ""
         return f"{self._place(block)}, {kind} {which}/{of}{told}; {format_duration(self.seconds_left)} left"
 
     def _place(self, block: Block) -> str:

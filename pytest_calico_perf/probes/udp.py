@@ -19,6 +19,7 @@ from pytest_calico_perf.probes.parsing import blaming, has_run
 from pytest_calico_perf.probes.serving import needing, serving
 
 _LARGEST_PAYLOAD = 65507  # bytes: 65535 less the headers of IPv4 and UDP
+_BINARY_MEGA = 2**20  # bit/s in iperf 2's `M` (iperf 2, man page: [kmgKMG], capitals are powers of 1024)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Udp:
         return dataclasses.replace(self, duration=max(1, round(seconds)))
 
     def describe(self) -> str:
-        rates = ", ".join(f"{rate:.0f}" for rate in self.rates)
+        rates = ", ".join(self._bandwidth(rate) for rate in self.rates)
         return f"{self.tool} -c HOST {' '.join(self._options(self.rates[0])[:-1])} {rates}"
 
     @contextmanager
@@ -94,10 +95,16 @@ class Udp:
         yield measure
 
     def _options(self, rate: float) -> list[str]:
-        """Options of the client, the rate last: a plain number, since 1M is 2^20 bit/s to iperf 2."""
+        """Options of the client, the rate last."""
         size = [] if self.payload is None else ["-l", str(self.payload)]
         unit = ["-f", "k"] if self.tool == "iperf" else []
-        return ["-u", "-t", str(self.duration), *size, *unit, "-b", f"{rate:.0f}"]
+        return ["-u", "-t", str(self.duration), *size, *unit, "-b", self._bandwidth(rate)]
+
+    def _bandwidth(self, rate: float) -> str:
+        """The rate as `-b` takes it: a multiple of iperf 2's mega in its own letters, else a plain number."""
+        if self.tool == "iperf" and rate % _BINARY_MEGA == 0:
+            return f"{rate / _BINARY_MEGA:.0f}M"
+        return f"{rate:.0f}"
 
     def _run_iperf3(self, pair: EndpointPair, rate: float) -> tuple[UdpReport, float]:
         report, run = run_iperf3(

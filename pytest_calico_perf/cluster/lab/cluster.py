@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -11,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from pytest_calico_perf.cluster.base import EndpointPair
-from pytest_calico_perf.cluster.lab import requirements
+from pytest_calico_perf.cluster.lab import janitor, requirements
 from pytest_calico_perf.cluster.lab.builder import Builder, control_socket
 from pytest_calico_perf.cluster.lab.endpoint import LabEndpoint
 from pytest_calico_perf.cluster.lab.ipip.tunnel import IpipTunnel, choose, device_packets
@@ -75,6 +76,7 @@ class LabCluster:
         until = time.monotonic() + self._file.ready_within
         programs = _PROGRAMS if self._file.segmentation_offload else (*_PROGRAMS, "ethtool")
         requirements.check(programs)
+        janitor.remove_orphans()  # of runs that were killed in a way even the keeper did not survive
         sandbox = Sandbox.start()
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="lab") as executor:
             try:
@@ -104,11 +106,12 @@ class LabCluster:
         self.sandbox.keep()
 
     def how_to_enter(self) -> list[str]:
-        """One line per node and pod: its name, address and the command that opens a shell there."""
-        return [
+        enter = [
             f"{endpoint.name} ({endpoint.address}): {' '.join(self.sandbox.command_line(endpoint.namespace))}"
             for endpoint in self._endpoints.values()
         ]
+        down = f"{sys.executable} -m pytest_calico_perf.cluster.lab down {self.sandbox.pid}"
+        return [*enter, f"take it down: {down}"]
 
     def host(self, node: str) -> LabEndpoint:
         """The host endpoint of a node.
