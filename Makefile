@@ -47,3 +47,9 @@ $(VENV)/installed-dev: $(VENV)/installed
 
 clean:
 	rm -rf $(VENV) .benchmarks report.html results.json
+
+# The tests that need no lab, on every interpreter from 3.11 on that this machine has. Not part of `make test`: CI's
+# machine has one interpreter.
+.PHONY: test-pythons
+test-pythons: install-dev
+	tools/test-pythons
