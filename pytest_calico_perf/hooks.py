@@ -96,7 +96,7 @@ class ReportHooks:
             f"calico-perf: cluster {settings.cluster_file.name} ({settings.cluster_file.source})",
             (
                 f"calico-perf: modes {', '.join(settings.modes)}; profile {settings.profile.name}; "
-                f"{len(session.possible)} cells; {settings.profile.rounds} rounds; "
+                f"{len(session.possible)} cells; {settings.profile.rounds_text}; "
                 f"about {format_duration(plan.seconds)}"
             ),
         ]

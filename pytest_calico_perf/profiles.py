@@ -55,6 +55,12 @@ class Profile:
         """How many rounds of a probe count."""
         return 1 if probe.once else self.own_rounds.get(probe.name, self.rounds)
 
+    @property
+    def rounds_text(self) -> str:
+        """For people: `5 rounds`, `1 round, tcp 10`."""
+        own = "".join(f", {name} {rounds}" for name, rounds in self.own_rounds.items())
+        return f"{self.rounds} round{'' if self.rounds == 1 else 's'}{own}"
+
     def on_paths(self, paths: Sequence[Path]) -> Self:
         """The same on other paths."""
         return replace(self, paths=tuple(paths))
@@ -88,12 +94,12 @@ class Profile:
 
 STANDARD_PROBES: tuple[Probe, ...] = (
     Ping(count=1000, interval=0.002),
-    Tcp(duration=4, omit=1),
-    Tcp(duration=4, omit=1, streams=4),
-    Udp(rates=(100e6, 500e6), duration=3),
+    Tcp(duration=2, omit=1),
+    Tcp(duration=2, omit=1, streams=4),
+    Udp(rates=(100e6, 500e6), duration=2),
     Iperf(duration=4),
-    Http(requests=40_000, concurrency=20),
-    Http(requests=60_000, concurrency=20, keepalive=True),
+    Http(requests=30_000, concurrency=20),
+    Http(requests=45_000, concurrency=20, keepalive=True),
     Connect(requests=10_000),
     Link(),
 )
@@ -104,7 +110,7 @@ BUILT_IN: tuple[Profile, ...] = (
         rounds=5,
         warm_up_rounds=1,
         paths=PUBLISHED_PATHS,
-        probes=(Ping(), Tcp(), Http(requests=15_000), Link()),
+        probes=(Ping(), Tcp(), Http(requests=10_000), Link()),
     ),
     Profile(
         name="standard",
