@@ -13,10 +13,19 @@
     │   └── Unsupported            cannot exist here; skipped with its reason
     └── RecordProblem              results could not be written
 
-Library code raises these; only `plugin.py` turns them into what pytest understands.
+Library code raises these; `plugin.py`, `hooks.py` and `fixtures.py` turn them into what pytest understands.
 """
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """What a misspelt word was probably meant to be, for the end of a sentence; empty if nothing is close."""
+    close = difflib.get_close_matches(word, [str(each) for each in known], n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
 
 
 class CalicoPerfError(Exception):
@@ -36,8 +45,8 @@ class CalicoPerfError(Exception):
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        remedy = f"; {self.remedy}" if self.remedy else ""
-        return f"{place}{self.what}{remedy}"
+        joint = " " if self.what.endswith("?") else "; "
+        return f"{place}{self.what}{joint}{self.remedy}" if self.remedy else f"{place}{self.what}"
 
 
 class UsageProblem(CalicoPerfError):

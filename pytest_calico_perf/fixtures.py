@@ -75,13 +75,20 @@ class MeasuredCell:
         self.cell = cell
         self._request = request
         self._record = record
+        self._result: CellResult | None = None
 
     def measure(self) -> CellResult:
         """The cell's result; measures its whole block, all modes interleaved, at the first call.
 
         The samples become a pytest-benchmark row, the values JUnit properties. An unsupported cell
-        skips the test with its reason; every other outcome but `ok` fails it with its message.
+        skips the test with its reason; every other outcome but `ok` fails it with its message. A second
+        call returns the same.
         """
+        if self._result is None:
+            self._result = self._first_measure()
+        return self._result
+
+    def _first_measure(self) -> CellResult:
         from pytest_calico_perf.model import Outcome
         from pytest_calico_perf.report.junit import properties
 
@@ -109,8 +116,16 @@ def calico_cell(
     """
     from pytest_calico_perf.model import Cell
 
-    marker = request.node.get_closest_marker("calico")
-    return MeasuredCell(Cell(marker.kwargs["probe"], calico_path, calico_mode), request, calico_record)
+    probe = calico_words(request.node)["probe"]
+    return MeasuredCell(Cell(probe, calico_path, calico_mode), request, calico_record)
+
+
+def calico_words(node: pytest.Item) -> dict[str, Any]:
+    """What the test's `calico` marks say together; of two that say the same word, the closer one."""
+    words: dict[str, Any] = {}
+    for mark in node.iter_markers("calico"):
+        words = {**mark.kwargs, **words}
+    return words
 
 
 def _ask(question: Callable[[], Answer]) -> Answer:
@@ -119,7 +134,9 @@ def _ask(question: Callable[[], Answer]) -> Answer:
 
     try:
         return question()
-    except Unsupported as error:
-        pytest.skip(f"unsupported: {error}")
     except CalicoPerfError as error:
-        pytest.fail(str(error), pytrace=False)
+        problem = error
+    # Not inside the `except`, where pytest would show the one error as the cause of the other, twice.
+    if isinstance(problem, Unsupported):
+        pytest.skip(f"unsupported: {problem}")
+    pytest.fail(str(problem), pytrace=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable, Generator
 from types import FrameType
 from typing import Any
@@ -20,16 +21,16 @@ from pytest_calico_perf.progress import Progress
 from pytest_calico_perf.report import html, records, terminal
 from pytest_calico_perf.report.article import published_averages
 from pytest_calico_perf.report.benchmark import machine_info
-from pytest_calico_perf.report.table import comparison
+from pytest_calico_perf.report.table import comparison, notes
 from pytest_calico_perf.session import Session
 from pytest_calico_perf.units import format_duration, format_percent
 
 
-def refuse_parallel(config: pytest.Config) -> None:
-    """Measurements in parallel would measure one another, and a disabled benchmark records nothing.
+def refuse_what_spoils(config: pytest.Config) -> None:
+    """Measurements in parallel would measure one another, and without benchmarks nothing is recorded.
 
     Raises:
-        SettingProblem: xdist or `--benchmark-disable` is on.
+        SettingProblem: xdist or `--benchmark-disable` is on, or pytest-benchmark is off.
     """
     workers = config.getoption("numprocesses", None) or config.getoption("tx", None)
     if workers or config.getoption("dist", "no") != "no" or hasattr(config, "workerinput"):
@@ -37,6 +38,10 @@ def refuse_parallel(config: pytest.Config) -> None:
             "tests in parallel would measure one another",
             where="pytest-xdist (-n, --dist)",
             remedy="run without it: the campaign interleaves the modes by itself",
+        )
+    if not config.pluginmanager.hasplugin("benchmark"):
+        raise SettingProblem(
+            "nothing would be recorded", where="-p no:benchmark", remedy="run with pytest-benchmark"
         )
     if config.getoption("benchmark_disable", default=False):
         raise SettingProblem(
@@ -51,6 +56,7 @@ class ReportHooks:
         self._config = config
         self._problems: list[str] = []
         self._notes: list[str] = []
+        self._introduced = False
         self._previous_handlers: dict[int, Any] = {}
         live = self._rewrite if sys.stdout.isatty() else None
         self.progress = Progress(line=self._line, rewrite=live, width=_columns)
@@ -90,41 +96,51 @@ class ReportHooks:
 
     def pytest_report_header(self) -> list[str]:
         """Cluster, modes, cells, rounds and expected time, before anything happens."""
+        self._introduced = True
+        return self._introduction()
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """What the selection (-k, marks, paths) left of that."""
+        # Where nothing but a fixture asked for us, there was no header yet.
+        lines = [] if self._introduced else self._introduction()
+        plan = self._session.plan
+        if plan.cells:
+            what = f"{_count(len(plan.cells), 'cell')} in {_count(len(plan.blocks), 'block')}"
+            return [*lines, f"calico-perf: {what} will take about {format_duration(plan.seconds)}"]
+        return [*lines, "calico-perf: no test here measures a cell; " + self._advice()]
+
+    def _introduction(self) -> list[str]:
         session, settings = self._session, self._session.settings
-        plan = session.plan
+        cells = _count(len(session.possible), "cell")
         return [
             f"calico-perf: cluster {settings.cluster_file.name} ({settings.cluster_file.source})",
             (
-                f"calico-perf: modes {', '.join(settings.modes)}; profile {settings.profile.name}; "
-                f"{len(session.possible)} cells; {settings.profile.rounds_text}; "
-                f"about {format_duration(plan.seconds)}"
+                f"calico-perf: modes {', '.join(settings.modes)}; profile {settings.profile.name}; {cells}; "
+                f"{settings.profile.rounds_text}; about {format_duration(session.whole_plan.seconds)}"
             ),
         ]
 
-    def pytest_report_collectionfinish(self) -> str:
-        """What the selection (-k, marks, paths) left of that."""
-        plan = self._session.plan
-        return (
-            f"calico-perf: {len(plan.cells)} cells in {len(plan.blocks)} blocks will take "
-            f"about {format_duration(plan.seconds)}"
-        )
+    def _advice(self) -> str:
+        if not self._session.possible:
+            return "the probes asked for mean nothing on the paths asked for"
+        return "the suite is `pytest --pyargs pytest_calico_perf.suite`"
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The comparison closes the output: it is what people came for."""
         record = self._session.record()
-        if record.results:
+        if record.results or record.problem:
             terminalreporter.section("calico-perf: comparison")
-            for line in terminal.render(comparison(record), width=_columns()):
+            lines = terminal.render(comparison(record), _columns(), record.problem, notes(record))
+            for line in lines:
                 terminalreporter.line(line)
             if record.profile["name"] == "article":
                 for line in published_averages(record):
                     terminalreporter.line(line)
+        if record.results:
             share = format_percent(record.measuring_seconds / record.wall_seconds)
-            terminalreporter.line(
-                f"{share} of {format_duration(record.wall_seconds)} spent measuring"
-                + ("; the run was cut short" if record.interrupted else "")
-            )
+            cut = "; the run was cut short" if record.interrupted else ""
+            terminalreporter.line(f"{share} of {format_duration(record.wall_seconds)} spent measuring{cut}")
         for note in self._notes:
             terminalreporter.line(note)
         for problem in self._problems:
@@ -132,10 +148,19 @@ class ReportHooks:
 
     # -- signals -------------------------------------------------------------------------------
 
-    def pytest_sessionstart(self) -> None:
+    def watch_signals(self) -> None:
         """Make SIGTERM and SIGHUP a Ctrl-C: by default they end pytest without any teardown or report."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # signal(2) handlers are the main thread's
         for number in (signal.SIGTERM, signal.SIGHUP):
-            self._previous_handlers[number] = signal.signal(number, _interrupt)
+            handler = signal.getsignal(number)
+            if handler is not signal.SIG_IGN:  # as nohup(1) leaves it
+                self._previous_handlers[number] = handler
+                signal.signal(number, _interrupt)
+
+    def _unwatch_signals(self) -> None:
+        while self._previous_handlers:
+            signal.signal(*self._previous_handlers.popitem())
 
     def pytest_keyboard_interrupt(self) -> None:
         """Remember that the record is cut short."""
@@ -148,6 +173,8 @@ class ReportHooks:
         """Write the record, then restore the cluster, then let the other reports be written."""
         self.progress.close()
         ours = self._session
+        if session.shouldstop or session.shouldfail:  # --maxfail, -x
+            ours.interrupted = True
         self._save(ours)
         if ours.settings.keep:
             self._keep(ours)
@@ -155,11 +182,7 @@ class ReportHooks:
             self._problems.append(problem)
         if self._problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        try:
-            return (yield)
-        finally:
-            for number, handler in self._previous_handlers.items():
-                signal.signal(number, handler)
+        return (yield)
 
     def _keep(self, session: Session) -> None:
         lines = session.keep()
@@ -175,11 +198,12 @@ class ReportHooks:
         except RecordProblem as problem:
             self._problems.append(str(problem))
         else:
-            self._notes.append(f"calico-perf: every sample is in {path}")
+            self._notes.append(f"calico-perf: the record is in {path}")
 
     def pytest_unconfigure(self) -> None:
         """Restore also when the run ended before its session did (a usage error after activation)."""
         self._session.close()
+        self._unwatch_signals()
 
     # -- pytest-benchmark ----------------------------------------------------------------------
 
@@ -226,6 +250,10 @@ class ReportHooks:
         if cells:
             cells[1] = html.test_id_cell(report.nodeid)
             cells[2:2] = html.row_cells(getattr(report, "calico_result", None))
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _columns() -> int:

@@ -24,7 +24,7 @@ class Encapsulation(StrEnum):
 
 
 class Mode(StrEnum):
-    """How Calico carries a pod's packet to another node. Names as in design.md, section 2."""
+    """How Calico carries a pod's packet to another node. Names as in docs/architecture.md."""
 
     BGP = "bgp"
     IPIP = "ipip"
@@ -238,7 +238,8 @@ class RunRecord:
         started: Start of the run, ISO 8601 with zone.
         wall_seconds: Time since then, in seconds.
         measuring_seconds: Of these, time in which a probe's tool was measuring.
-        interrupted: Whether it was cut short (Ctrl-C, SIGTERM).
+        interrupted: Whether it was cut short (Ctrl-C, SIGTERM, --maxfail).
+        problem: What kept it from measuring at all (the cluster did not come up); empty if nothing did.
     """
 
     cluster: Mapping[str, Any]
@@ -249,3 +250,4 @@ class RunRecord:
     wall_seconds: float
     measuring_seconds: float
     interrupted: bool = False
+    problem: str = ""

@@ -1,7 +1,7 @@
 """Which cells make a block, in how many rounds, and how long all of it will take. No I/O.
 
 A block is what must be measured together to be comparable: one probe on one path, every mode, and the
-same probe from host to host as the control (design.md, section 4, decision 2).
+same probe from host to host as the control (docs/how-it-measures.md).
 """
 
 from __future__ import annotations

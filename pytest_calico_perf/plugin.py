@@ -20,6 +20,7 @@ from pytest_calico_perf.fixtures import (  # noqa: F401  # pytest finds fixtures
     calico_pair,
     calico_path,
     calico_record,
+    calico_words,
 )
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 
 MARKER = (
     "calico(probe=None, path=None, mode=None): the probe this test reads through calico_cell; path and mode "
-    "(a word or a list of words) narrow down the cells it runs for."
+    "(a word or a list of words) narrow down the cells it runs for"
 )
 PROBLEM_KEY: pytest.StashKey[pytest.UsageError] = pytest.StashKey()
+NAMES = ("calico_path", "calico_mode")  # the fixtures that are parameters
 NOT_SELECTED = "not-selected"  # id of the placeholder for a test none of whose cells was asked for
 
 
@@ -51,11 +53,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Say what the marker means; go to work only when the command line or the environment asks for it."""
+    """Say what the marker means; go to work only when an option on the command line asks for it.
+
+    An environment variable or an ini value alone must not: they are there in runs that do not use us, too.
+    """
     from pytest_calico_perf.options import OPTIONS
 
     config.addinivalue_line("markers", MARKER)
-    if any(config.getoption(option.ini) or os.environ.get(option.variable) for option in OPTIONS):
+    if not config.option.help and any(config.getoption(option.ini) is not None for option in OPTIONS):
         activate(config)
 
 
@@ -68,14 +73,14 @@ def activate(config: pytest.Config) -> Session:
     if SESSION_KEY in config.stash:
         return config.stash[SESSION_KEY]
     from pytest_calico_perf.errors import UsageProblem
-    from pytest_calico_perf.hooks import ReportHooks, refuse_parallel
+    from pytest_calico_perf.hooks import ReportHooks, refuse_what_spoils
     from pytest_calico_perf.options import OPTIONS
     from pytest_calico_perf.report.records import check_writable
     from pytest_calico_perf.session import Session
     from pytest_calico_perf.settings import gather, resolve
 
     try:
-        refuse_parallel(config)
+        refuse_what_spoils(config)
         given = gather(
             {option.ini: config.getoption(option.ini) for option in OPTIONS},
             os.environ,
@@ -87,6 +92,7 @@ def activate(config: pytest.Config) -> Session:
     except UsageProblem as problem:
         raise pytest.UsageError(f"calico-perf: {problem}") from None
     hooks = ReportHooks(config)
+    hooks.watch_signals()
     session = config.stash[SESSION_KEY] = Session(settings, hooks.progress)
     config.pluginmanager.register(hooks, "calico-perf-report")
     return session
@@ -94,7 +100,7 @@ def activate(config: pytest.Config) -> Session:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that uses our fixtures its modes, or its paths and modes."""
-    names = [name for name in ("calico_path", "calico_mode") if name in metafunc.fixturenames]
+    names = [name for name in NAMES if name in metafunc.fixturenames]
     if not names and "calico_cluster" not in metafunc.fixturenames:
         return
     rows: list[tuple[str | None, ...]] = []
@@ -116,12 +122,10 @@ def _rows(metafunc: pytest.Metafunc, session: Session) -> list[dict[str, str | N
     """The cells a test runs for, as parameters: plain strings, so that pytest-benchmark can store them.
 
     Raises:
-        pytest.UsageError: The test's marker says something we do not know, or lacks the probe.
+        pytest.UsageError: The test's marks say something we do not know, or lack the probe.
     """
-    marker = metafunc.definition.get_closest_marker("calico")
-    wanted = dict(marker.kwargs) if marker else {}
-    if set(wanted) - {"probe", "path", "mode"} or (marker and marker.args):
-        raise pytest.UsageError(f"{metafunc.definition.nodeid}: the marker is {MARKER}")
+    wanted = calico_words(metafunc.definition)
+    _check_words(metafunc.definition, wanted)
     if "calico_cell" in metafunc.fixturenames and "probe" not in wanted:
         raise pytest.UsageError(
             f'{metafunc.definition.nodeid}: calico_cell needs a probe: @pytest.mark.calico(probe="ping")'
@@ -131,6 +135,24 @@ def _rows(metafunc: pytest.Metafunc, session: Session) -> list[dict[str, str | N
         for cell in session.possible
         if _matches(cell, wanted, without_hosts="calico_path" not in metafunc.fixturenames)
     ]
+
+
+def _check_words(node: pytest.Item, wanted: dict[str, Any]) -> None:
+    from pytest_calico_perf.errors import did_you_mean
+    from pytest_calico_perf.model import Mode, Path
+    from pytest_calico_perf.options import PROBE_NAMES
+
+    known = {"probe": PROBE_NAMES, "path": tuple(Path), "mode": tuple(Mode)}
+    if set(wanted) - set(known) or any(mark.args for mark in node.iter_markers("calico")):
+        raise pytest.UsageError(f"{node.nodeid}: the marker is {MARKER}")
+    for key, choice in wanted.items():
+        several = key != "probe" and isinstance(choice, list | tuple)
+        for word in choice if several else [choice]:
+            if not isinstance(word, str) or word not in known[key]:
+                raise pytest.UsageError(
+                    f"{node.nodeid}: unknown {key} {word!r}{did_you_mean(str(word), known[key])} "
+                    f"known: {', '.join(known[key])}"
+                )
 
 
 def _matches(cell: Cell, wanted: dict[str, Any], *, without_hosts: bool) -> bool:
@@ -157,7 +179,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise config.stash[PROBLEM_KEY]
     if SESSION_KEY not in config.stash:
         return
-    dropped = [item for item in items if _parameter_id(item) == NOT_SELECTED]
+    dropped = [item for item in items if _is_placeholder(item)]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
@@ -170,9 +192,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[SESSION_KEY].select(cells)
 
 
-def _parameter_id(item: pytest.Item) -> str:
+def _is_placeholder(item: pytest.Item) -> bool:
+    """Whether the test has no cell to run for: pytest wants at least one set of parameters."""
     callspec = getattr(item, "callspec", None)
-    return callspec.id if callspec else ""
+    words = [callspec.params[name] for name in NAMES if name in callspec.params] if callspec else []
+    return bool(words) and not any(words)
 
 
 def _cell_of(item: pytest.Item) -> Cell | None:
@@ -183,6 +207,5 @@ def _cell_of(item: pytest.Item) -> Cell | None:
 
     parameters = item.callspec.params  # type: ignore[attr-defined]
     mode = parameters["calico_mode"]
-    marker = item.get_closest_marker("calico")
-    assert marker is not None  # _rows() has refused the test otherwise
-    return Cell(marker.kwargs["probe"], Path(parameters["calico_path"]), Mode(mode) if mode else None)
+    probe = calico_words(item)["probe"]  # there, or _rows() had refused the test
+    return Cell(probe, Path(parameters["calico_path"]), Mode(mode) if mode else None)

@@ -1,18 +1,19 @@
 """How long and how often: named sets of probes with their parameters, paths and rounds.
 
-`quick`, `standard` and `article` are built in (design.md, section 5); a cluster file may define its own.
+`quick`, `standard` and `article` are built in (docs/how-it-measures.md); a cluster file may define its own.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from pytest_calico_perf.clusterfile import ClusterFile
-from pytest_calico_perf.errors import SettingProblem
+from pytest_calico_perf.errors import SettingProblem, did_you_mean
 from pytest_calico_perf.model import Path
 from pytest_calico_perf.probes import PROBES
 from pytest_calico_perf.probes.ab import Connect, Http
@@ -22,6 +23,7 @@ from pytest_calico_perf.probes.iperf3 import Tcp
 from pytest_calico_perf.probes.link import Link
 from pytest_calico_perf.probes.ping import Ping
 from pytest_calico_perf.probes.udp import Udp
+from pytest_calico_perf.units import parse_rate
 
 PUBLISHED_PATHS = (Path.HOST_TO_HOST, Path.HOST_TO_POD, Path.POD_TO_POD)
 
@@ -119,7 +121,7 @@ BUILT_IN: tuple[Profile, ...] = (
         paths=tuple(Path),
         probes=tuple(probe for probe in STANDARD_PROBES if probe.name != "iperf"),
     ),
-    # published.md: one run of each, but ten of iperf3; sender and receiver averaged, forward only.
+    # "Calico BGP vs IPIP": one run of each, but ten of iperf3; sender and receiver averaged, forward only.
     Profile(
         name="article",
         rounds=1,
@@ -151,10 +153,10 @@ def find_profile(name: str, file: ClusterFile, source: str) -> Profile:
     if name in built_in:
         return built_in[name]
     known = [*built_in, *file.profiles]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
     raise SettingProblem(
-        f"unknown profile {name!r}", where=source, remedy=f"{hint}known are {', '.join(known)}"
+        f"unknown profile {name!r}{did_you_mean(name, known)}",
+        where=source,
+        remedy=f"known: {', '.join(known)}",
     )
 
 
@@ -179,16 +181,40 @@ def _own_profile(name: str, file: ClusterFile) -> Profile:
 def _probe(name: str, parameters: Mapping[str, Any], file: ClusterFile, field_path: tuple[str, ...]) -> Probe:
     """Build a probe from a file's parameters, on top of its standard ones."""
     if name not in PROBES:
-        raise file.problem(field_path, f"unknown probe {name!r}; known are {', '.join(PROBES)}")
+        known = ", ".join(PROBES)
+        raise file.problem(
+            field_path, f"unknown probe {name!r}{did_you_mean(name, PROBES)}", remedy=f"known: {known}"
+        )
     standard = next(probe for probe in STANDARD_PROBES if probe.name == name)
+    types = get_type_hints(type(standard))
     fields = {f.name.replace("_", "-"): f.name for f in dataclasses.fields(standard)}  # type: ignore[arg-type]
-    for key in parameters:
+    values = {}
+    for key, value in parameters.items():
         if key not in fields:
-            raise file.problem(
-                (*field_path, key), f"{name} has no such parameter; known are {', '.join(fields)}"
-            )
-    values = {fields[key]: tuple(v) if isinstance(v, list) else v for key, v in parameters.items()}
+            what = f"{name} has no such parameter{did_you_mean(key, fields)}"
+            raise file.problem((*field_path, key), what, remedy=f"known: {', '.join(fields)}")
+        try:
+            values[fields[key]] = _parameter(value, types[fields[key]])
+        except ValueError as error:
+            raise file.problem((*field_path, key), f"cannot be used: {error}") from None
     try:
-        return replace(standard, **values)  # type: ignore[type-var]
-    except (TypeError, ValueError) as error:
+        probe = replace(standard, **values)  # type: ignore[type-var]
+    except ValueError as error:
         raise file.problem(field_path, f"cannot be used: {error}") from None
+    if probe.name != name:
+        raise file.problem(field_path, f"with these parameters it is the probe {probe.name}; name it so")
+    return probe
+
+
+def _parameter(value: Any, wanted: Any) -> Any:
+    """A value as its field wants it; rates may be written with their unit, `100 Mbit/s`.
+
+    Raises:
+        ValueError: It has another type.
+    """
+    if isinstance(value, list):
+        value = tuple(parse_rate(item) if isinstance(item, str) else item for item in value)
+    try:
+        return TypeAdapter(wanted).validate_python(value, strict=True)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"].lower()) from None

@@ -13,7 +13,6 @@ only then.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 from pytest_calico_perf.cluster.base import Cluster, CommandResult, Endpoint, EndpointPair
 from pytest_calico_perf.errors import ClusterProblem, ToolProblem, Unreachable
 from pytest_calico_perf.model import Encapsulation, EndpointKind
+from pytest_calico_perf.parsing import blaming, json_object, lookup, whole, word
 from pytest_calico_perf.routes import Route, route_to
 
 BULK_BYTES = 256 * 1024  # some 180 full-size segments: beyond any initial window (RFC 6928: 10)
@@ -36,8 +36,9 @@ _LARGEST_PACKET = 65535
 _SMALL = ("-c", "1", "-W", "1")
 _AGAIN = ("-c", "3", "-i", "0.2", "-W", "1")
 # Local: "message too long, mtu=1400" (older: "mtu: 1400"); remote: "Frag needed and DF set (mtu = 1400)".
-_TOLD_MTU = re.compile(r"mtu\s*[=:]\s*(\d+)")
-_RECEIVED = re.compile(r"(\d+) (?:packets )?received")
+_TOLD_MTU = re.compile(r"mtu\s*[=:]\s*(\d{1,9})\b", re.ASCII)
+_RECEIVED = re.compile(r"\b(\d{1,9}) (?:packets )?received", re.ASCII)
+_MTU_STEPS = 16  # each router on the way may know a smaller MTU than the one before
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,10 @@ def _interface_mtu(pair: EndpointPair) -> int | None:
         return route_to(pair.client, pair.server.address).mtu
     except (ToolProblem, Unreachable):
         answer = pair.client.run(["cat", "/sys/class/net/eth0/mtu"], limit=_LIMIT)
-        return int(answer.stdout) if answer.stdout.strip().isdigit() else None
+    try:
+        return whole(answer.stdout, "the MTU in /sys") or None
+    except ToolProblem:
+        return None
 
 
 def _full_size_ping(pair: EndpointPair, mtu: int) -> int:
@@ -145,15 +149,16 @@ def _full_size_ping(pair: EndpointPair, mtu: int) -> int:
     so. Lost without a word, it is what RFC 2923 calls a black hole.
     """
     size = min(mtu, _LARGEST_PACKET)
-    while True:
+    for _ in range(_MTU_STEPS):
         payload = str(size - _IP_AND_ICMP_HEADER)
         alive, answer = _ping(pair.client, pair.server.address, "-M", "do", "-s", payload)
         if alive:
             return size
         told = _TOLD_MTU.search(answer.stdout + answer.stderr)
         if not told or not _IP_AND_ICMP_HEADER < int(told[1]) < size:
-            raise _NoWay(f"a ping of {size} bytes that must not be fragmented", _complaint(answer))
+            break
         size = int(told[1])
+    raise _NoWay(f"a ping of {size} bytes that must not be fragmented", _complaint(answer))
 
 
 def _bulk(pair: EndpointPair) -> tuple[dict[str, int], str]:
@@ -190,13 +195,12 @@ def _brought(answer: CommandResult, direction: str) -> int:
     step = "TCP bulk" if direction == "forward" else "TCP bulk from server to client"
     if answer.timed_out:
         raise _NoWay(step, f"stalled: less than {BULK_BYTES} bytes in {_BULK_LIMIT:.0f} s")
-    try:
-        report = json.loads(answer.stdout)
-        received = None if report.get("error") else int(report["end"]["sum_received"]["bytes"])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ToolProblem(f"iperf3 printed no report: {answer.last_words}", where=answer.endpoint) from None
-    if received is None:
-        raise _NoWay(step, f"failed: iperf3 says {report['error']!r}")
+    with blaming(answer.endpoint):
+        report = json_object(answer.stdout, "iperf3")
+        error = word(report.get("error"), "iperf3's error")
+        if error:
+            raise _NoWay(step, f"failed: iperf3 says {error!r}")
+        received = whole(lookup(report, "end", "sum_received", "bytes"), "iperf3's count of bytes")
     if received < BULK_BYTES // 4:
         raise _NoWay(step, f"brought {received} of {BULK_BYTES} bytes")
     return received

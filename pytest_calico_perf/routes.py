@@ -6,15 +6,16 @@ wrote it and for which prefix, which a plain `route get` leaves out.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_calico_perf.cluster.base import Endpoint
 from pytest_calico_perf.errors import ToolProblem, Unreachable
+from pytest_calico_perf.parsing import blaming, json_objects, lookup, mappings, positive, whole, word
 
 _LIMIT = 10.0  # seconds; ip answers in milliseconds, a busy API server's exec does not
-_REMEDY = "install iproute2 (version 4.20 or later, for JSON) there"
+_REMEDY = "iproute2 of version 4.20 or later is needed there, for JSON"
 
 
 @dataclass(frozen=True)
@@ -57,29 +58,34 @@ def route_to(endpoint: Endpoint, address: str) -> Route:
     # The kernel's refusal, EINVAL for a blackhole, EHOSTUNREACH for unreachable, ENETUNREACH for no route.
     if answer.exit_code == 2 and "RTNETLINK answers" in answer.stderr:
         raise Unreachable(f"no usable route to {address} ({answer.last_words})", where=endpoint.name)
-    entry = _first(answer.check().stdout, endpoint)
-    device = str(entry.get("dev", ""))
-    own_mtu = next((int(m["mtu"]) for m in entry.get("metrics", ()) if "mtu" in m), None)
-    return Route(
-        destination=str(entry.get("dst", "")),
-        device=device,
-        gateway=str(entry.get("gateway") or entry.get("via", {}).get("host", "")),
-        protocol=str(entry.get("protocol", "")),
-        mtu=_device_mtu(endpoint, device) if own_mtu is None else own_mtu,
-    )
+    with blaming(endpoint.name):
+        entry = _first(answer.check().stdout)
+        device = word(entry.get("dev"), "the route's device")
+        if not device or not device.isprintable():
+            raise ToolProblem(f"ip names no device on the way to {address}", remedy=_REMEDY)
+        own_mtu = next((m["mtu"] for m in mappings(entry.get("metrics")) if "mtu" in m), None)
+        gateway = entry.get("gateway") or lookup(entry, "via", "host")
+        return Route(
+            destination=word(entry.get("dst"), "the route's destination"),
+            device=device,
+            gateway=word(gateway, "the route's gateway"),
+            protocol=word(entry.get("protocol"), "the route's protocol"),
+            mtu=_device_mtu(endpoint, device) if own_mtu is None else _mtu(own_mtu),
+        )
 
 
 def _device_mtu(endpoint: Endpoint, device: str) -> int:
     answer = endpoint.run(["ip", "-j", "link", "show", "dev", device], limit=_LIMIT).check()
-    return int(_first(answer.stdout, endpoint)["mtu"])
+    return _mtu(_first(answer.stdout).get("mtu"))
 
 
-def _first(text: str, endpoint: Endpoint) -> dict[str, Any]:
-    """The first entry of ip's JSON; `[{}]` placeholders of some versions skipped."""
+def _mtu(value: object) -> int:
+    return whole(positive(value, "ip's MTU"), "ip's MTU")
+
+
+def _first(text: str) -> Mapping[str, Any]:
+    """The first entry of ip's JSON."""
     try:
-        entries = [entry for entry in json.loads(text) if entry]
-        return dict(entries[0])
-    except (ValueError, TypeError, IndexError):
-        raise ToolProblem(
-            f"ip printed no JSON: {text.strip()[:100]!r}", where=endpoint.name, remedy=_REMEDY
-        ) from None
+        return next(iter(json_objects(text, "ip")))
+    except StopIteration:
+        raise ToolProblem("ip printed nothing", remedy=_REMEDY) from None

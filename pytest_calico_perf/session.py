@@ -47,6 +47,11 @@ class Session:
         """Blocks and rounds of the selected cells."""
         return Plan.of(self._cells, self.settings.profile)
 
+    @property
+    def whole_plan(self) -> Plan:
+        """Blocks and rounds of every cell the settings allow."""
+        return Plan.of(self.possible, self.settings.profile)
+
     def select(self, cells: Iterable[Cell]) -> None:
         """Measure these cells and no others; to be called before the first result is asked for."""
         wanted = set(cells)
@@ -99,6 +104,7 @@ class Session:
             wall_seconds=time.monotonic() - self._clock,
             measuring_seconds=self._campaign.measuring_seconds if self._campaign else 0.0,
             interrupted=self.interrupted,
+            problem=str(self._broken) if self._broken else "",
         )
 
     def keep(self) -> list[str]:

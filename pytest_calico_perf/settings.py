@@ -6,16 +6,15 @@ file; the first of these that names it wins. `Source` keeps the place, so that e
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path as FilePath
 from typing import TypeVar
 
-from pytest_calico_perf.clusterfile import ClusterFile, load
-from pytest_calico_perf.errors import SettingProblem
+from pytest_calico_perf.clusterfile import LONGEST_DURATION, MOST_ROUNDS, ClusterFile, load
+from pytest_calico_perf.errors import SettingProblem, did_you_mean
 from pytest_calico_perf.model import Mode, Path
 from pytest_calico_perf.options import DEFAULT_CLUSTER, DEFAULT_PROFILE, OPTIONS
 from pytest_calico_perf.probes import probe_names
@@ -69,8 +68,14 @@ def gather(
     given: dict[str, Given] = {}
     for option in OPTIONS:
         stored = command_line.get(option.ini)
-        if stored:
-            parts = ["true"] if stored is True else [stored] if isinstance(stored, str) else list(stored)
+        if stored not in (None, False, []):
+            parts = (
+                ["true"]
+                if isinstance(stored, bool)
+                else [stored]
+                if isinstance(stored, str)
+                else stored or []
+            )
             given[option.word] = Given(",".join(parts), option.flag)
         elif environment.get(option.variable):
             given[option.word] = Given(
@@ -105,17 +110,18 @@ def resolve(given: Mapping[str, Given]) -> Settings:
     elif defaults.probes:
         for index, name in enumerate(defaults.probes):
             if name not in probe_names():
-                known = ", ".join(probe_names())
                 raise file.problem(
-                    ("defaults", "probes", index), f"unknown probe {name!r}", remedy=f"known: {known}"
+                    ("defaults", "probes", index),
+                    f"unknown probe {name!r}{did_you_mean(name, probe_names())}",
+                    remedy=f"known: {', '.join(probe_names())}",
                 )
         profile = profile.with_probes(defaults.probes)
     if "rounds" in given:
-        profile = profile.in_rounds(_number(given["rounds"], int, "a whole number of rounds"))
+        profile = profile.in_rounds(_rounds(given["rounds"]))
     elif defaults.rounds:
         profile = profile.in_rounds(defaults.rounds)
     if "duration" in given:
-        profile = profile.lasting(_number(given["duration"], float, "a number of seconds"))
+        profile = profile.lasting(_seconds(given["duration"]))
     elif defaults.duration:
         profile = profile.lasting(defaults.duration)
     return Settings(
@@ -141,10 +147,10 @@ def _names(given: Given, known: Iterable[str]) -> tuple[str, ...]:
     known = tuple(known)
     for part in _split(given):
         if part not in known:
-            near = difflib.get_close_matches(part, known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
             raise SettingProblem(
-                f"unknown name {part!r}", where=given.source, remedy=f"{hint}known are {', '.join(known)}"
+                f"unknown name {part!r}{did_you_mean(part, known)}",
+                where=given.source,
+                remedy=f"known: {', '.join(known)}",
             )
     return tuple(_split(given))
 
@@ -153,16 +159,36 @@ def _words(given: Given, words: type[Word]) -> tuple[Word, ...]:
     return tuple(words(name) for name in _names(given, words))
 
 
-def _number(given: Given, kind: Callable[[str], float], wanted: str) -> int:
+def _rounds(given: Given) -> int:
     try:
-        number = kind(given.text)
+        rounds = int(given.text)
     except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
+        rounds = 0
+    if not 1 <= rounds <= MOST_ROUNDS:
         raise SettingProblem(
-            f"{given.text!r} cannot be used", where=given.source, remedy=f"give {wanted} above zero"
+            f"{_short(given.text)} cannot be used",
+            where=given.source,
+            remedy=f"give a whole number of rounds, 1 to {MOST_ROUNDS}",
         )
-    return number  # type: ignore[return-value]  # int where `kind` is int, float where it is float
+    return rounds
+
+
+def _seconds(given: Given) -> float:
+    try:
+        seconds = float(given.text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= LONGEST_DURATION:
+        raise SettingProblem(
+            f"{_short(given.text)} cannot be used",
+            where=given.source,
+            remedy=f"give a number of seconds above 0, {LONGEST_DURATION} at most",
+        )
+    return seconds
+
+
+def _short(text: str) -> str:
+    return repr(text) if len(text) <= 40 else f"{text[:40]!r}..."
 
 
 def _switch(given: Given) -> bool:

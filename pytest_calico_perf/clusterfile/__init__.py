@@ -4,7 +4,13 @@ Field names are in kebab-case in the file (`pods-per-node`) and in snake_case he
 The reference for people is `docs/cluster-file.md`.
 """
 
-from pytest_calico_perf.clusterfile.fields import ClusterFile, Defaults, OwnProfile
+from pytest_calico_perf.clusterfile.fields import (
+    LONGEST_DURATION,
+    MOST_ROUNDS,
+    ClusterFile,
+    Defaults,
+    OwnProfile,
+)
 from pytest_calico_perf.clusterfile.lab import (
     BENCHMARK_RANGE,
     BLOCK_PREFIX,
@@ -21,6 +27,8 @@ __all__ = [
     "BLOCK_PREFIX",
     "GREATEST_MTU",
     "LEAST_MTU",
+    "LONGEST_DURATION",
+    "MOST_ROUNDS",
     "ClusterFile",
     "ClusterFiles",
     "Defaults",

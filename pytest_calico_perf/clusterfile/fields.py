@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -22,8 +22,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pytest_calico_perf.clusterfile.located_yaml import FieldPath, LocatedYaml
-from pytest_calico_perf.errors import ClusterFileProblem
+from pytest_calico_perf.errors import ClusterFileProblem, did_you_mean
 from pytest_calico_perf.model import Mode, Path
+
+MOST_ROUNDS = 100_000
+"""Rounds of a cell; more than anybody has the time for."""
+
+LONGEST_DURATION = 86_400
+"""Measuring time of one sample, in seconds: a day."""
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?) ?(|k|M|G)bit/s")
 _FACTOR = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
@@ -32,12 +38,6 @@ _FACTOR = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 def misfit(field: FieldPath, message: str, *, other: FieldPath = ()) -> PydanticCustomError:
     """A field that is fine alone but not beside the others; `other` is one it collides with."""
     return PydanticCustomError("misfit", "{message}", {"message": message, "field": field, "other": other})
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """What the word was probably meant to be, for the end of a sentence; empty if nothing is close."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def _network(value: object) -> IPv4Network:
@@ -55,6 +55,17 @@ def _bit_per_second(value: object) -> object:
     return round(float(match[1]) * _FACTOR[match[2]])
 
 
+def _no_repeats(words: tuple[Any, ...]) -> tuple[Any, ...]:
+    for index, word in enumerate(words):
+        if word in words[:index]:
+            raise ValueError(f"{word} is there twice")
+    return words
+
+
+_OneOrMore = (Field(min_length=1), AfterValidator(_no_repeats))
+Modes = Annotated[tuple[Mode, ...], *_OneOrMore]
+Paths = Annotated[tuple[Path, ...], *_OneOrMore]
+Names = Annotated[tuple[StrictStr, ...], *_OneOrMore]
 Network = Annotated[IPv4Network, BeforeValidator(_network)]
 Rate = Annotated[int, BeforeValidator(_bit_per_second), Field(ge=10**6, le=10**11)]
 Name = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
@@ -78,7 +89,7 @@ class Model(BaseModel):
             known = [field.alias or name for name, field in cls.model_fields.items()]
             for key in data:
                 if key not in known:
-                    message = f"unknown field{suggestion(key, known)} (known: {', '.join(known)})"
+                    message = f"unknown field{did_you_mean(key, known)} (known: {', '.join(known)})"
                     raise misfit((key,), message)
         return data
 
@@ -95,12 +106,12 @@ class Defaults(Model):
         probes: Names of the probes to run.
     """
 
-    modes: tuple[Mode, ...] | None = None
+    modes: Modes | None = None
     profile: StrictStr | None = None
-    rounds: Annotated[StrictInt, Field(ge=1)] | None = None
-    duration: Seconds | None = None
-    paths: tuple[Path, ...] | None = None
-    probes: tuple[StrictStr, ...] | None = None
+    rounds: Annotated[StrictInt, Field(ge=1, le=MOST_ROUNDS)] | None = None
+    duration: Annotated[Seconds, Field(le=LONGEST_DURATION)] | None = None
+    paths: Paths | None = None
+    probes: Names | None = None
 
 
 class OwnProfile(Model):
@@ -113,10 +124,10 @@ class OwnProfile(Model):
         probes: Probe -> those of its parameters that are not the standard ones; `profiles.py` reads them.
     """
 
-    rounds: Annotated[StrictInt, Field(ge=1)] | None = None
-    warm_up_rounds: Annotated[StrictInt, Field(ge=0)] | None = None
-    paths: tuple[Path, ...] | None = None
-    probes: Mapping[StrictStr, Mapping[StrictStr, Any] | None] | None = None
+    rounds: Annotated[StrictInt, Field(ge=1, le=MOST_ROUNDS)] | None = None
+    warm_up_rounds: Annotated[StrictInt, Field(ge=0, le=MOST_ROUNDS)] | None = None
+    paths: Paths | None = None
+    probes: Annotated[Mapping[StrictStr, Mapping[StrictStr, Any] | None], Field(min_length=1)] | None = None
 
 
 class ClusterFile(Model):

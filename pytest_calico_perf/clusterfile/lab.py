@@ -9,9 +9,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from pytest_calico_perf.clusterfile.fields import ClusterFile, Model, Name, Network, Rate, misfit, suggestion
+from pytest_calico_perf.clusterfile.fields import ClusterFile, Model, Name, Network, Rate, misfit
 from pytest_calico_perf.clusterfile.located_yaml import FieldPath, show
-from pytest_calico_perf.errors import UsageProblem
+from pytest_calico_perf.errors import UsageProblem, did_you_mean
 from pytest_calico_perf.model import Mode
 
 BENCHMARK_RANGE = IPv4Network("198.18.0.0/15")
@@ -152,7 +152,7 @@ class LabFile(ClusterFile):
             return
         for index, node in enumerate(self.pair):
             if node not in self.node_names:
-                hint = suggestion(node, self.node_names)
+                hint = did_you_mean(node, self.node_names)
                 raise misfit(
                     ("pair", index), f"there is no node {node}{hint} (known: {', '.join(self.node_names)})"
                 )

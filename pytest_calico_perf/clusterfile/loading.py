@@ -10,10 +10,10 @@ from typing import ClassVar, Self
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from pytest_calico_perf.clusterfile.fields import ClusterFile, suggestion
+from pytest_calico_perf.clusterfile.fields import ClusterFile
 from pytest_calico_perf.clusterfile.lab import LabFile
 from pytest_calico_perf.clusterfile.located_yaml import FieldPath, LocatedYaml, read
-from pytest_calico_perf.errors import ClusterFileProblem
+from pytest_calico_perf.errors import ClusterFileProblem, did_you_mean
 
 _LARGEST_FILE = 1 << 20
 _FIELDS = "should hold `field: value` lines"
@@ -61,7 +61,7 @@ class ClusterFiles:
                 return file
         known = self.names()
         raise ClusterFileProblem(
-            f"no cluster has this name{suggestion(name_or_path, known)}",
+            f"no cluster has this name{did_you_mean(name_or_path, known)}",
             where=name_or_path,
             remedy=f"known: {', '.join(known)}; or give the path of a file",
         )
@@ -112,7 +112,7 @@ def parse(text: str, source: str) -> ClusterFile:
     if not isinstance(kind, str) or kind not in known:
         if "kind" not in document.data:
             raise document.problem(("kind",), "field is missing", remedy=f"known: {', '.join(known)}")
-        hint = suggestion(str(kind), known)
+        hint = did_you_mean(str(kind), known)
         raise document.problem(("kind",), f"unknown kind {kind!r}{hint}", remedy=f"known: {', '.join(known)}")
     try:
         cluster = known[kind].model_validate(document.data)
@@ -149,7 +149,7 @@ def _explain(detail: ErrorDetails, document: LocatedYaml) -> tuple[FieldPath, st
         known = re.findall(r"'([^']+)'", str(context["expected"]))
         return (
             field,
-            f"{got} is unknown{suggestion(str(detail['input']), known)} (known: {', '.join(known)})",
+            f"{got} is unknown{did_you_mean(str(detail['input']), known)} (known: {', '.join(known)})",
         )
     if detail["type"] == "string_pattern_mismatch":
         return field, f"should be small letters, digits and single dashes, beginning with a letter, not {got}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
-from pytest_calico_perf.cluster.base import EndpointPair
+from pytest_calico_perf.cluster.base import CommandResult, EndpointPair
 from pytest_calico_perf.model import Better, Measurement, Path, Unit
 
 # Takes one sample. Raises ToolProblem when the tool failed in any way, Unreachable when it says so.
@@ -55,3 +55,14 @@ class Probe(Protocol):
         Raises:
             ToolProblem: A tool is missing or its server does not come up.
         """
+
+
+def has_run(result: CommandResult) -> CommandResult:
+    """Return the result if the tool ran to an end of its own, whatever that end was.
+
+    Exit codes are not believed beyond that (iperf3 -J ends with 0 when it was refused): the parser judges.
+
+    Raises:
+        ToolProblem: It is not installed there, or its time limit ended it.
+    """
+    return result.check() if result.timed_out or result.exit_code == 127 else result

@@ -11,9 +11,9 @@ from typing import Self
 
 from pytest_calico_perf.cluster.base import EndpointPair
 from pytest_calico_perf.model import Better, Measurement, Path, Unit
-from pytest_calico_perf.probes.base import Measure
+from pytest_calico_perf.parsing import blaming
+from pytest_calico_perf.probes.base import Measure, has_run
 from pytest_calico_perf.probes.iperf_report import parse_stream
-from pytest_calico_perf.probes.parsing import blaming, has_run
 from pytest_calico_perf.probes.serving import BLOCK_LIMIT, needing, serving
 
 
@@ -73,7 +73,7 @@ class Iperf:
         with serving(pair.server, listen, ready="Server listening on", limit=BLOCK_LIMIT) as server:
 
             def measure() -> Measurement:
-                with needing(server, pair.server), blaming(pair.client):
+                with needing(server, pair.server), blaming(pair.client.name):
                     result = has_run(pair.client.run(ask, limit=self.duration + 15))
                     report = parse_stream(result.stdout, result.stderr, duration=self.duration)
                 return Measurement(

@@ -11,9 +11,9 @@ from typing import Any, Self, TypeVar
 from pytest_calico_perf.cluster.base import CommandResult, EndpointPair
 from pytest_calico_perf.errors import CellProblem
 from pytest_calico_perf.model import Better, Measurement, Path, Unit
-from pytest_calico_perf.probes.base import Measure
+from pytest_calico_perf.parsing import blaming
+from pytest_calico_perf.probes.base import Measure, has_run
 from pytest_calico_perf.probes.iperf3_report import Interval, TcpReport, goodput, parse_server, parse_tcp
-from pytest_calico_perf.probes.parsing import blaming, has_run
 from pytest_calico_perf.probes.serving import DOWN_DEADLINE, died, has_ended, serving
 
 WARM_UP = 0.2  # seconds; slow start on a LAN or in a lab takes a few ms, on 10 ms of RTT 0.1 s
@@ -63,7 +63,7 @@ def run_iperf3(
     with serving(pair.server, listen, ready="Server listening on", limit=limit + 5) as server:
         client = pair.client.run(ask, limit=limit)
         try:
-            with blaming(pair.client):
+            with blaming(pair.client.name):
                 report = parse(has_run(client).stdout, client.stderr)
         except CellProblem as problem:
             # Where the client itself was killed (124 and up), its server ends because of that.
@@ -162,10 +162,10 @@ class Tcp:
             parse=lambda text, errors: parse_tcp(text, errors, streams=self.streams, duration=self.duration),
         )
         receiver = pair.client if reverse else pair.server
-        with blaming(pair.server):
+        with blaming(pair.server.name):
             version, served = parse_server(run.server.stdout, streams=self.streams)
         intervals = report.intervals if reverse else served
-        with blaming(receiver):
+        with blaming(receiver.name):
             rate = goodput(intervals, warm_up=0 if self.omit else WARM_UP, duration=self.duration)
         return rate, self._details(rate, report, version, intervals), run.client.seconds
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_calico_perf.errors import CellProblem, ToolProblem, Unreachable
-from pytest_calico_perf.probes.parsing import (
+from pytest_calico_perf.parsing import (
     finite,
     json_object,
     last_line,
@@ -27,7 +27,9 @@ from pytest_calico_perf.probes.parsing import (
     mappings,
     positive,
     whole,
+    word,
 )
+from pytest_calico_perf.probes.udp_report import UdpReport
 
 # `[  5]   0.00-0.10   sec   247 MBytes  20743904 Kbits/sec   0   895 KBytes   (omitted)`, by -f k.
 _LINE = re.compile(
@@ -85,33 +87,6 @@ class TcpReport:
     mss: int | None
     congestion_control: str | None
     intervals: tuple[Interval, ...]
-
-
-@dataclass(frozen=True)
-class UdpReport:
-    """What the client of a UDP run said.
-
-    Attributes:
-        version: The client's.
-        seconds: Time the client sent.
-        offered: bit/s it sent, payload.
-        received: bit/s that arrived, payload.
-        packets: Datagrams the server knows of, lost ones included.
-        loss: Fraction of these that did not arrive, 0..1.
-        jitter: RFC 3550's smoothed interarrival jitter, in seconds.
-        out_of_order: Datagrams that came after a later one; None where iperf3 does not tell.
-        payload: Bytes in a datagram.
-    """
-
-    version: str
-    seconds: float
-    offered: float
-    received: float
-    packets: int
-    loss: float
-    jitter: float
-    out_of_order: int | None
-    payload: int
 
 
 def parse_tcp(text: str, errors: str = "", *, streams: int, duration: float) -> TcpReport:
@@ -276,9 +251,9 @@ def _finished(text: str, errors: str) -> dict[str, Any]:
         words = option[0].strip() if option else last_line(errors if errors.strip() else text)
         raise failure(words.removeprefix("iperf3: ") or "it printed nothing")
     document = json_object(text, "iperf3")
-    error = document.get("error")
-    if error is not None:
-        raise failure(str(error))
+    error = word(document.get("error"), "iperf3's error")
+    if error:
+        raise failure(error)
     if not isinstance(document.get("end"), Mapping) or not document["end"]:
         # 3.9 leaves the reason to its standard error.
         raise failure(last_line(errors).removeprefix("iperf3: "))
@@ -312,4 +287,4 @@ def _cpu(end: object, key: str) -> float | None:
 
 
 def _version(document: Mapping[str, Any]) -> str:
-    return str(lookup(document, "start", "version") or "unknown").removeprefix("iperf ")
+    return word(lookup(document, "start", "version"), "iperf3's version").removeprefix("iperf ") or "unknown"

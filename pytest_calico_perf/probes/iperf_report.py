@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 
 from pytest_calico_perf.errors import CellProblem, ToolProblem, Unreachable
-from pytest_calico_perf.probes.parsing import finite, positive, whole
+from pytest_calico_perf.parsing import finite, positive, whole
+from pytest_calico_perf.probes.udp_report import UdpReport
 
 # `[  1] 0.0000-1.0000 sec  2538240 KBytes  20793263 Kbits/sec`, before 2.1 `[  3]  0.0- 1.0 sec ...`.
 _LINE = re.compile(
@@ -40,31 +41,6 @@ class StreamReport:
 
 
 @dataclass(frozen=True)
-class DatagramReport:
-    """What an iperf 2 client said of a UDP run, the server's report it got back included.
-
-    Attributes:
-        seconds: Time the client sent.
-        offered: bit/s it sent, payload.
-        received: bit/s that arrived, payload.
-        packets: Datagrams the server knows of, lost ones included.
-        loss: Fraction of these that did not arrive, 0..1.
-        jitter: RFC 3550's smoothed interarrival jitter, in seconds.
-        out_of_order: Datagrams that came after a later one.
-        payload: Bytes in a datagram.
-    """
-
-    seconds: float
-    offered: float
-    received: float
-    packets: int
-    loss: float
-    jitter: float
-    out_of_order: int
-    payload: int
-
-
-@dataclass(frozen=True)
 class _Line:
     start: float
     end: float
@@ -93,7 +69,7 @@ def parse_stream(text: str, errors: str = "", *, duration: float) -> StreamRepor
     )
 
 
-def parse_datagrams(text: str, errors: str = "", *, duration: float) -> DatagramReport:
+def parse_datagrams(text: str, errors: str = "", *, duration: float) -> UdpReport:
     """Read what a UDP client printed.
 
     Raises:
@@ -117,7 +93,8 @@ def parse_datagrams(text: str, errors: str = "", *, duration: float) -> Datagram
         raise Unreachable(f"iperf's server got none of {packets} datagrams")
     payload = _PAYLOAD.search(text)
     late = _LATE.search(report)
-    return DatagramReport(
+    return UdpReport(
+        version=None,
         seconds=sent.end,
         offered=positive(sent.rate, "iperf's offered rate"),
         received=positive(line.rate, "iperf's received rate"),

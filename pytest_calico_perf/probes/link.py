@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -15,8 +14,8 @@ from typing import Any, Self
 from pytest_calico_perf.cluster.base import Endpoint, EndpointPair
 from pytest_calico_perf.errors import ToolProblem
 from pytest_calico_perf.model import Better, Measurement, Path, Unit
-from pytest_calico_perf.probes.base import Measure
-from pytest_calico_perf.probes.parsing import blaming, has_run, last_line, lookup, mappings, positive
+from pytest_calico_perf.parsing import blaming, json_objects, lookup, mappings, positive, whole
+from pytest_calico_perf.probes.base import Measure, has_run
 
 # Drivers whose speed is a constant in their source, not a fact: veth_get_link_ksettings() and
 # tun_get_link_ksettings() answer 10 Gbit/s whatever lies below.
@@ -67,16 +66,13 @@ def parse_interface(text: str, address: str) -> tuple[str, int]:
     Raises:
         ToolProblem: None does, or ip printed something else.
     """
-    try:
-        links = mappings(json.loads(text))
-    except (ValueError, RecursionError):
-        raise ToolProblem(f"ip printed no JSON: {last_line(text)}") from None
-    for link in links:
+    for link in json_objects(text, "ip"):
         if any(entry.get("local") == address for entry in mappings(link.get("addr_info"))):
             name = lookup(link, "ifname")
-            if not isinstance(name, str) or not name:
+            if not isinstance(name, str) or not name or not name.isprintable():
                 raise ToolProblem(f"ip names no interface for {address}")
-            return name, int(positive(lookup(link, "mtu"), f"the MTU of {name}"))
+            mtu = positive(lookup(link, "mtu"), f"the MTU of {name}")
+            return name, whole(mtu, f"the MTU of {name}")
     raise ToolProblem(f"no interface carries {address}", remedy="the node's address is not one of its own")
 
 
@@ -117,7 +113,7 @@ def read_link(endpoint: Endpoint) -> LinkReport:
     Raises:
         ToolProblem: ip or ethtool is missing there, or the address is on no interface.
     """
-    with blaming(endpoint):
+    with blaming(endpoint.name):
         addresses = endpoint.run(["ip", "-j", "-d", "addr"], limit=10).check().stdout
         interface, mtu = parse_interface(addresses, endpoint.address)
         # Its status says little: `ethtool -i lo` fails because loopback has no driver, and that is an answer.

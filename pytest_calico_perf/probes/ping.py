@@ -16,8 +16,8 @@ from typing import Self
 from pytest_calico_perf.cluster.base import EndpointPair
 from pytest_calico_perf.errors import CellProblem, ToolProblem, Unreachable
 from pytest_calico_perf.model import Better, Measurement, Path, Unit
-from pytest_calico_perf.probes.base import Measure
-from pytest_calico_perf.probes.parsing import blaming, finite, has_run, last_line, positive, whole
+from pytest_calico_perf.parsing import blaming, finite, last_line, positive, whole
+from pytest_calico_perf.probes.base import Measure, has_run
 
 # iputils `64 bytes from A: icmp_seq=1 ttl=63 time=0.023 ms`, BusyBox the same with `seq=0`.
 _REPLY = re.compile(r"\b(?:icmp_)?seq=(\d+)\b.*\btime([=<])(\d+(?:\.\d+)?) ?ms\b(.*)", re.ASCII)
@@ -209,7 +209,7 @@ class Ping:
         return path in Path
 
     def lasting(self, seconds: float) -> Self:
-        return dataclasses.replace(self, count=min(_SEQUENCES, max(10, round(seconds / self.interval))))
+        return dataclasses.replace(self, count=min(_SEQUENCES, max(1, round(seconds / self.interval))))
 
     def describe(self) -> str:
         return " ".join(self._command("HOST"))
@@ -217,7 +217,7 @@ class Ping:
     @contextmanager
     def open(self, pair: EndpointPair) -> Iterator[Measure]:
         def measure() -> Measurement:
-            with blaming(pair.client):
+            with blaming(pair.client.name):
                 result = has_run(pair.client.run(self._command(pair.server.address), limit=self.seconds + 10))
                 report = parse_ping(result.stdout, result.stderr)
             return Measurement(report.median, result.seconds, dataclasses.asdict(report))

@@ -11,12 +11,13 @@ from typing import Any, Literal, Self
 
 from pytest_calico_perf.cluster.base import EndpointPair
 from pytest_calico_perf.model import Better, Measurement, Path, Unit
-from pytest_calico_perf.probes.base import Measure
+from pytest_calico_perf.parsing import blaming
+from pytest_calico_perf.probes.base import Measure, has_run
 from pytest_calico_perf.probes.iperf3 import SETUP_SECONDS, run_iperf3
-from pytest_calico_perf.probes.iperf3_report import UdpReport, parse_udp
-from pytest_calico_perf.probes.iperf_report import DatagramReport, parse_datagrams
-from pytest_calico_perf.probes.parsing import blaming, has_run
+from pytest_calico_perf.probes.iperf3_report import parse_udp
+from pytest_calico_perf.probes.iperf_report import parse_datagrams
 from pytest_calico_perf.probes.serving import needing, serving
+from pytest_calico_perf.probes.udp_report import UdpReport
 
 _LARGEST_PAYLOAD = 65507  # bytes: 65535 less the headers of IPv4 and UDP
 _BINARY_MEGA = 2**20  # bit/s in iperf 2's `M` (iperf 2, man page: [kmgKMG], capitals are powers of 1024)
@@ -115,7 +116,7 @@ class Udp:
         )
         return report, run.client.seconds
 
-    def _run_iperf(self, pair: EndpointPair, rate: float) -> tuple[DatagramReport, float]:
+    def _run_iperf(self, pair: EndpointPair, rate: float) -> tuple[UdpReport, float]:
         port = str(pair.server.allocate_port())
         listen = ["iperf", "-s", "-u", "-p", port, "-f", "k"]
         limit = self.duration + 15
@@ -123,7 +124,7 @@ class Udp:
         with (
             serving(pair.server, listen, ready="Server listening on", limit=limit + 5) as server,
             needing(server, pair.server),
-            blaming(pair.client),
+            blaming(pair.client.name),
         ):
             result = has_run(pair.client.run(ask, limit=limit))
             return parse_datagrams(result.stdout, result.stderr, duration=self.duration), result.seconds

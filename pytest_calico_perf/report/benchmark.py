@@ -11,13 +11,16 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import pytest
 
 from pytest_calico_perf.errors import UsageProblem
 from pytest_calico_perf.model import Better, CellResult, Unit
 from pytest_calico_perf.report.records import plain
+
+_Word = TypeVar("_Word", bound=StrEnum)
 
 # How much of a unit a sample is the time of, and in which words: bit/s is recorded as seconds per 10^9 bit.
 _AMOUNTS = {
@@ -120,11 +123,12 @@ class Recorder:
             extra: More facts for the row's `extra_info`.
 
         Raises:
-            ValueError: No sample, a sample that is not finite and positive, or an unknown unit.
+            ValueError: No sample, a sample that is not finite and positive, or an unknown unit or direction;
+                names the known ones.
         """
-        of_unit = Unit(unit)
+        of_unit = _one_of(Unit, unit, "unit")
         usual = Better.LOWER if of_unit is Unit.SECOND else Better.HIGHER
-        better = Better(better) if better else usual
+        better = _one_of(Better, better, "direction") if better else usual
         self._record(self._benchmark.name.partition("[")[0], samples, of_unit, better, extra)
 
     def _record(
@@ -152,6 +156,13 @@ class Recorder:
 
     def _rewind(self) -> None:
         self._clock.now = 0.0
+
+
+def _one_of(kind: type[_Word], word: str, what: str) -> _Word:
+    try:
+        return kind(word)
+    except ValueError:
+        raise ValueError(f"unknown {what} {str(word)!r}: write one of {', '.join(kind)}") from None
 
 
 def machine_info(cluster: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def bar(summary: Summary, largest: float, colour: str, label: str, control: floa
         largest: Value at the right edge: the same for all bars that are compared.
         colour: Name of the style's colour variable: a mode, or `host`.
         label: What a screen reader says, and a pointer shows.
-        control: Where to draw the dashed line of host-to-host.
+        control: Where to draw the dashed line of host-to-host, in the same unit.
     """
 
     def x(value: float) -> str:

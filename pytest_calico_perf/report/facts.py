@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,16 @@ from pytest_calico_perf.model import CellResult, Outcome, Unit
 from pytest_calico_perf.units import format_value
 
 _LONGEST_LIST = 12  # of a list, so many items are shown
+# Names of the record that are no words yet; the offloads in full as `ethtool -k` has them.
+_WORDS = {
+    "tso": "TCP segmentation",
+    "gso": "generic segmentation",
+    "gro": "generic receive",
+    "tx": "TX",
+    "rx": "RX",
+    "mtu": "MTU",
+    "offloads": "offload",
+}
 
 
 @dataclass(frozen=True)
@@ -20,7 +31,7 @@ class FactsTable:
         probe: Its name.
         meaning: What it looks at, in words.
         columns: The places: nodes, or a path.
-        rows: Name of a fact and its value at every place; empty where it has none.
+        rows: Name of a fact, in words, and its value at every place; empty where it has none.
         failures: Results that are not ok, with their reasons.
     """
 
@@ -42,7 +53,9 @@ def facts_table(results: Sequence[CellResult], meaning: str) -> FactsTable:
         probe=results[0].cell.probe,
         meaning=meaning,
         columns=tuple(columns),
-        rows=tuple((name, tuple(facts.get(name, "") for facts in columns.values())) for name in names),
+        rows=tuple(
+            (in_words(name), tuple(facts.get(name, "") for facts in columns.values())) for name in names
+        ),
         failures=tuple(result for result in results if result.outcome is not Outcome.OK),
     )
 
@@ -65,6 +78,12 @@ def flatten(facts: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[name] = _fact(name, value)
     return flat
+
+
+def in_words(name: str) -> str:
+    """A name out of `flatten` as words, its group last: `offloads.tx-checksum` -> `TX checksum offload`."""
+    words = [word for part in reversed(name.split(".")) for word in re.split(r"[_-]", part)]
+    return " ".join(_WORDS.get(word, word) for word in words)
 
 
 def _fact(name: str, value: Any) -> str:

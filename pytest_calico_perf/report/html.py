@@ -1,7 +1,8 @@
 """The comparison for pytest-html: one block above its table, columns in it, details below each row.
 
 Static HTML with inline SVG and no script, so that the content policy of a CI server cannot blank it; styles
-reach nothing outside `.calico-perf`. pytest-html inserts what it gets as it is: text goes through `text()`.
+reach nothing outside `.calico-perf` but the order of the page's parts. pytest-html inserts what it gets as
+it is: text goes through `text()`.
 """
 
 from __future__ import annotations
@@ -15,18 +16,22 @@ from pytest_calico_perf.report import chart
 from pytest_calico_perf.report.facts import FactsTable, flatten
 from pytest_calico_perf.report.markup import element, text
 from pytest_calico_perf.report.table import (
+    NOTHING_MEASURED,
+    Control,
     Entry,
     ProbeTable,
     Table,
     Verdict,
     comparison,
     explanation,
+    notes,
     verdict,
 )
 from pytest_calico_perf.stats import paired_ratio, summarize
 from pytest_calico_perf.units import format_duration, format_percent, format_ratio, scale_for
 
-_HOW_BARS_READ = "Bars start at 0; a dashed line is the median of host-to-host, a whisker the interval."
+_HOW_BARS_READ = "Bars start at 0; a whisker is the interval"
+_HOW_CONTROLS_READ = ", a dashed line the column's host-to-host"
 _CUT_SHORT = "The run was cut short: what is missing here was not measured."
 
 
@@ -35,7 +40,9 @@ def render(record: RunRecord) -> str:
     tables = comparison(record)
     style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     sentences = explanation(tables)
-    how = [_sentence(sentence) for sentence in (*sentences, _HOW_BARS_READ)] if sentences else []
+    controlled = any(isinstance(table, ProbeTable) and table.controls for table in tables)
+    bars = f"{_HOW_BARS_READ}{_HOW_CONTROLS_READ if controlled else ''}."
+    how = [_sentence(sentence) for sentence in (*sentences, bars, *notes(record))] if sentences else []
     return element(
         "div",
         element("style", style),
@@ -113,10 +120,15 @@ def _heading(record: RunRecord) -> str:
     return "".join(
         (
             element("h2", text(f"Calico modes on {record.cluster.get('name', 'a cluster without a name')}")),
-            element("p", " &middot; ".join(text(word) for word in words), class_="run"),
+            element("p", " &middot; ".join(text(word) for word in words if word), class_="run"),
+            _problem(record.problem) if record.problem else "",
             element("p", _CUT_SHORT, class_="alarm") if record.interrupted else "",
         )
     )
+
+
+def _problem(problem: str) -> str:
+    return element("p", element("b", f"{NOTHING_MEASURED}:"), " ", text(problem), class_="alarm problem")
 
 
 def _sentence(sentence: str) -> str:
@@ -133,46 +145,66 @@ def _section(table: Table) -> str:
     if isinstance(table, FactsTable):
         return element("section", title, _facts_table(table))
     subtitle = ", ".join(filter(None, (table.direction, table.rounds)))
-    return element("section", title, element("p", text(subtitle), class_="muted"), _probe_table(table))
+    parts = [element("p", text(subtitle), class_="muted")]
+    if table.paths:
+        parts.append(_probe_table(table))
+    if table.host:
+        # Beside controls only why it failed: the values stand in their row.
+        inside = _failure(table.host.result) if table.controls else _inside(table, table.host)
+        parts.insert(1, element("div", element("b", "host-to-host (control)"), " ", *inside, class_="host"))
+    return element("section", title, *parts)
 
 
 def _probe_table(table: ProbeTable) -> str:
-    columns = (*([Path.HOST_TO_HOST] if table.host else []), *table.paths)
-    heads = [element("th", "mode"), *(element("th", text(path)) for path in columns)]
-    # Hosts have no mode: one cell beside all rows.
-    host = ""
-    if table.host:
-        host = element("td", *_inside(table, table.host), class_="host", rowspan=max(1, len(table.rows)))
+    heads = [element("th", "mode"), *(element("th", text(path)) for path in table.paths)]
+    controls = table.controls or (None,) * len(table.paths)
     rows = [
-        element("tr", _mode_head(row.mode), host if row is table.rows[0] else "", *cells)
+        element(
+            "tr",
+            _row_head(row.mode, row.mode),
+            *(
+                element("td", *_inside(table, entry, control))
+                for entry, control in zip(row.entries, controls, strict=True)
+            ),
+        )
         for row in table.rows
-        for cells in [[element("td", *_inside(table, entry)) for entry in row.entries]]
     ]
-    return element(
-        "table",
-        element("thead", element("tr", *heads)),
-        element("tbody", *(rows or [element("tr", element("th", "-", scope="row"), host)])),
-        class_="cells",
-    )
+    if table.controls:
+        cells = (element("td", *_inside_control(table, control)) for control in table.controls)
+        rows.insert(0, element("tr", _row_head(Path.HOST_TO_HOST, "host"), *cells, class_="host"))
+    return element("table", element("thead", element("tr", *heads)), element("tbody", *rows), class_="cells")
 
 
-def _mode_head(mode: str) -> str:
-    return element(
-        "th", element("span", class_="key", style=f"background:var(--{mode})"), text(mode), scope="row"
-    )
+def _row_head(title: str, colour: str) -> str:
+    key = element("span", class_="key", style=f"background:var(--{colour})")
+    return element("th", key, text(title), scope="row")
 
 
-def _inside(table: ProbeTable, entry: Entry | None) -> list[str]:
+def _inside_control(table: ProbeTable, control: Control) -> list[str]:
+    parts = []
+    if control.summary:
+        name = f"{table.probe} {Path.HOST_TO_HOST} beside {control.path}"
+        parts += [_value(table, control.summary), _bar(table, control.summary, name, "host")]
+    if control.problem:
+        parts.append(element("span", "failed", class_="outcome"))
+        parts.append(element("div", text(control.problem), class_="reason"))
+    return parts or [_not_measured()]
+
+
+def _inside(table: ProbeTable, entry: Entry | None, control: Control | None = None) -> list[str]:
     """What a cell of the comparison says, top to bottom."""
     if entry is None:
-        return [element("span", "not measured", class_="muted")]
+        return [_not_measured()]
     parts = []
     if entry.summary:
-        parts += [_value(table, entry.summary), _bar(table, entry, entry.summary)]
-    if entry.failed or not entry.summary:
-        parts.append(_outcome(entry.result.outcome))
+        cell = entry.result.cell
+        beside = control.summary if control else None
+        parts += [_value(table, entry.summary)]
+        parts.append(_bar(table, entry.summary, str(cell), cell.mode or "host", beside))
     if entry.failed:
-        parts.append(element("div", text(entry.result.reason), class_="reason"))
+        parts += _failure(entry.result)
+    elif not entry.summary:
+        parts.append(_outcome(entry.result.outcome))
     if entry.to_base:
         parts.append(_ratio(f"of {table.base}", entry.to_base, verdict(entry.to_base, table.better)))
     if entry.to_host:
@@ -192,15 +224,13 @@ def _value(table: ProbeTable, summary: Summary) -> str:
     return f"{value} {interval}"
 
 
-def _bar(table: ProbeTable, entry: Entry, summary: Summary) -> str:
-    summaries = [other.summary for other in table.entries if other.summary]
-    host = table.host.summary if table.host and table.host is not entry else None
+def _bar(table: ProbeTable, summary: Summary, name: str, colour: str, control: Summary | None = None) -> str:
     return chart.bar(
         summary,
-        largest=max(s.median if s.high is None else s.high for s in summaries),
-        colour=entry.result.cell.mode or "host",
-        label=f"{entry.result.cell}: {table.scale.summary(summary)} {table.scale.symbol}",
-        control=host.median if host else None,
+        largest=max(s.median if s.high is None else s.high for s in table.summaries),
+        colour=colour,
+        label=f"{name}: {table.scale.summary(summary)} {table.scale.symbol}",
+        control=control.median if control else None,
     )
 
 
@@ -215,6 +245,14 @@ def _ratio(label: str, ratio: Ratio, says: Verdict) -> str:
         word,
         class_=f"ratio {says}",
     )
+
+
+def _failure(result: CellResult) -> list[str]:
+    return [_outcome(result.outcome), element("div", text(result.reason), class_="reason")]
+
+
+def _not_measured() -> str:
+    return element("span", "not measured", class_="muted")
 
 
 def _outcome(outcome: Outcome) -> str:

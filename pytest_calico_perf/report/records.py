@@ -34,6 +34,7 @@ def document(record: RunRecord) -> dict[str, Any]:
         "wall_seconds": record.wall_seconds,
         "measuring_seconds": record.measuring_seconds,
         "interrupted": record.interrupted,
+        "problem": record.problem or None,
         "cells": [_cell(result, record) for result in record.results],
     }
 

@@ -25,8 +25,14 @@ from pytest_calico_perf.report.facts import FactsTable, facts_table
 from pytest_calico_perf.stats import CONFIDENCE, paired_ratio, summarize
 from pytest_calico_perf.units import Scale, scale_for
 
-# The probe that states facts instead of taking samples (design.md, section 2).
+# The probe that states facts instead of taking samples (docs/how-it-measures.md, Probes).
 FACTS_PROBE = "link"
+
+# What stands before RunRecord.problem.
+NOTHING_MEASURED = "Nothing could be measured"
+
+# Where a result says what happened to its control.
+_LOST = "control_problem"
 
 _MEANINGS = {
     "ping": "round-trip time",
@@ -64,7 +70,7 @@ class Entry:
         result: What it was made from.
         summary: Median and interval of its samples; None without samples.
         to_base: Ratio to the first mode on the same path; None in the first mode's own row.
-        to_host: Ratio to host-to-host.
+        to_host: Ratio to the control of its column.
         reverse: Median and interval of the opposite direction, where the probe takes both.
     """
 
@@ -78,6 +84,24 @@ class Entry:
     def failed(self) -> bool:
         """Whether there is a reason to tell."""
         return self.result.outcome is not Outcome.OK
+
+
+@dataclass(frozen=True)
+class Control:
+    """Host-to-host beside one path: what it had in the rounds in which the modes of that path were measured.
+
+    Every column has one of its own. A machine that changes its pace between two blocks gives them controls
+    that differ, and a ratio to host is only to be understood beside the one it divides by.
+
+    Attributes:
+        path: The column.
+        summary: Median and interval; None without samples.
+        problem: Why samples are missing; empty if nothing is known to have gone wrong.
+    """
+
+    path: Path
+    summary: Summary | None
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +123,9 @@ class ProbeTable:
         base: The mode ratios divide by: the run's first.
         paths: Columns.
         rows: One per mode, the base first.
-        host: host-to-host, which has no mode and is shown once; None when it was not measured.
+        controls: The row of host-to-host, which has no mode: one per path; empty when no path has a control.
+        host: host-to-host where it is not that row, or there is more to say than a row can: measured alone,
+            or failed.
     """
 
     probe: str
@@ -108,7 +134,8 @@ class ProbeTable:
     base: Mode | None
     paths: tuple[Path, ...]
     rows: tuple[Row, ...]
-    host: Entry | None
+    controls: tuple[Control, ...] = ()
+    host: Entry | None = None
 
     @property
     def meaning(self) -> str:
@@ -117,15 +144,21 @@ class ProbeTable:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """Every entry, host-to-host first, then row by row."""
+        """Every entry, host-to-host first, then row by row; not the controls."""
         cells = tuple(entry for row in self.rows for entry in row.entries if entry is not None)
         return (self.host, *cells) if self.host else cells
 
     @property
+    def summaries(self) -> tuple[Summary, ...]:
+        """Every value of the client's direction, the controls first."""
+        shown = (*(c.summary for c in self.controls), *(e.summary for e in self.entries))
+        return tuple(summary for summary in shown if summary)
+
+    @property
     def scale(self) -> Scale:
         """One prefix and precision for all values of the table."""
-        summaries = [s for entry in self.entries for s in (entry.summary, entry.reverse) if s]
-        return scale_for(summaries, self.unit)
+        reverse = [entry.reverse for entry in self.entries if entry.reverse]
+        return scale_for((*self.summaries, *reverse), self.unit)
 
     @property
     def direction(self) -> str:
@@ -135,7 +168,7 @@ class ProbeTable:
     @property
     def rounds(self) -> str:
         """`10 rounds`, or `7 to 10 rounds` where cells differ; empty when no cell has a sample."""
-        counts = {entry.summary.n for entry in self.entries if entry.summary}
+        counts = {summary.n for summary in self.summaries}
         if not counts:
             return ""
         span = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
@@ -159,10 +192,15 @@ def explanation(tables: Iterable[Table]) -> tuple[str, ...]:
     """Sentences that say how to read `tables`: only of what appears in them."""
     probes = [table for table in tables if isinstance(table, ProbeTable)]
     entries = [entry for table in probes for entry in table.entries]
-    summaries = [entry.summary for entry in entries if entry.summary]
+    summaries = [summary for table in probes for summary in table.summaries]
     if not summaries:
         return ()
     sentences = [_interval_sentence(summaries)]
+    if any(table.controls for table in probes):
+        sentences.append(
+            "host-to-host: the control. Hosts have no mode: it was measured once in every round of a path, "
+            "beside its modes, and each column shows its own."
+        )
     if ratios := [entry.to_base for entry in entries if entry.to_base]:
         base = probes[0].base
         sentence = f"of {base}: divided by {base}'s value of the same round"
@@ -173,10 +211,16 @@ def explanation(tables: Iterable[Table]) -> tuple[str, ...]:
             )
         sentences.append(f"{sentence}.")
     if any(entry.to_host for entry in entries):
-        sentences.append("of host: divided by the value host-to-host had in the same round.")
+        sentences.append("of host: divided by the value of the column's host-to-host in the same round.")
     if any(entry.reverse for entry in entries):
         sentences.append("reverse: the same from server to client.")
     return tuple(sentences)
+
+
+def notes(record: RunRecord) -> tuple[str, ...]:
+    """What the cluster wants said beside its figures: sentences among its facts."""
+    found = record.cluster.get("notes", ())
+    return tuple(str(note) for note in found) if isinstance(found, list | tuple) else ()
 
 
 def base_result(record: RunRecord, cell_result: CellResult) -> CellResult | None:
@@ -204,7 +248,11 @@ def _probe_table(probe: str, results: Sequence[CellResult], modes: Sequence[Mode
     seen = dict.fromkeys(result.cell.mode for result in results if result.cell.mode is not None)
     ordered = [mode for mode in (*modes, *seen) if mode in seen]
     base = modes[0] if modes else None
+    controls = tuple(_control(path, [r for r in results if r.cell.path is path]) for path in paths)
+    if not any(control.summary or control.problem for control in controls):
+        controls = ()
     host = cells.get((None, Path.HOST_TO_HOST))
+    apart = host is not None and (not controls or host.outcome is not Outcome.OK)
     rows = tuple(
         Row(
             mode,
@@ -224,8 +272,16 @@ def _probe_table(probe: str, results: Sequence[CellResult], modes: Sequence[Mode
         base=base,
         paths=paths,
         rows=rows,
-        host=_entry(host, None) if host else None,
+        controls=controls,
+        host=_entry(host, None) if host and apart else None,
     )
+
+
+def _control(path: Path, results: Sequence[CellResult]) -> Control:
+    # All modes of a path share one control.
+    samples = {number: value for result in results for number, value in result.control.items()}
+    problems = (str(result.details[_LOST]) for result in results if _LOST in result.details)
+    return Control(path, summarize(tuple(samples.values())) if samples else None, next(problems, ""))
 
 
 def _entry(result: CellResult, base: CellResult | None) -> Entry:

@@ -9,6 +9,8 @@ from itertools import zip_longest
 from pytest_calico_perf.model import CellResult, Outcome, Path
 from pytest_calico_perf.report.facts import FactsTable
 from pytest_calico_perf.report.table import (
+    NOTHING_MEASURED,
+    Control,
     Entry,
     ProbeTable,
     Table,
@@ -26,14 +28,24 @@ _LONGEST_REASON = 600
 _NARROWEST = 40
 
 
-def render(tables: Iterable[Table], width: int) -> list[str]:
+def render(tables: Iterable[Table], width: int, problem: str = "", notes: Iterable[str] = ()) -> list[str]:
     """Lines of text, at most `width` columns wide where words and numbers allow it.
 
     Paths that do not fit side by side go into a further block below, under the same modes.
+
+    Args:
+        tables: What to show, in this order.
+        width: Columns of the terminal.
+        problem: What kept the run from measuring (`RunRecord.problem`); stands above all else.
+        notes: What the cluster wants said beside its figures (`table.notes`).
     """
     tables = tuple(tables)
     width = max(width, _NARROWEST)
-    lines = [line for sentence in explanation(tables) for line in _wrap(sentence, width)]
+    lines = _wrap(f"{NOTHING_MEASURED}: {one_line(problem)}", width) if problem else []
+    if lines and tables:
+        lines.append("")
+    sentences = (*explanation(tables), *(one_line(note) for note in notes))
+    lines += [line for sentence in sentences for line in _wrap(sentence, width)]
     for table in tables:
         if lines:
             lines.append("")
@@ -54,9 +66,9 @@ class _Notes:
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
-    def refer(self, result: CellResult) -> str:
-        reason = one_line(result.reason) or "no reason was given"
-        return f"{result.outcome} [{self._numbers.setdefault(reason, len(self._numbers) + 1)}]"
+    def refer(self, word: str, why: str) -> str:
+        reason = one_line(why) or "no reason was given"
+        return f"{word} [{self._numbers.setdefault(reason, len(self._numbers) + 1)}]"
 
     def lines(self, width: int) -> Iterator[str]:
         for reason, number in self._numbers.items():
@@ -68,10 +80,16 @@ def _probe(table: ProbeTable, width: int) -> list[str]:
     title = ": ".join(filter(None, (one_line(table.probe), table.meaning)))
     lines = _wrap(", ".join(filter(None, (f"{title} [{table.direction}]", table.rounds))), width)
     if table.host:
-        host = "; ".join(f"{label} {text}".strip() for label, text in _lines(table.host, table, scale, notes))
+        if table.controls:
+            host = _failure(table.host.result, notes)  # the values stand in the row of the controls
+        else:
+            said = _lines(table.host, table, scale, notes)
+            host = "; ".join(f"{label} {text}".strip() for label, text in said)
         lines += _wrap(f"{Path.HOST_TO_HOST} (control): {host}", width, "  ")
     if table.paths:
-        cells = [[_lines(entry, table, scale, notes) for entry in row.entries] for row in table.rows]
+        controls = [[("", _control(control, scale, notes))] for control in table.controls]
+        modes = [[_lines(entry, table, scale, notes) for entry in row.entries] for row in table.rows]
+        cells = [controls, *modes] if controls else modes
         widest = max(len(text) for row in cells for cell in row for _, text in cell)
         widest = max(widest, *(len(path) for path in table.paths))
         for span in _spans(len(table.paths), widest, width - _label_width(table)):
@@ -85,7 +103,7 @@ def _lines(entry: Entry | None, table: ProbeTable, scale: Scale, notes: _Notes) 
         return [("", NOT_MEASURED)]
     words = [scale.summary(entry.summary)] if entry.summary else []
     if entry.failed or not words:
-        words.append(notes.refer(entry.result) if entry.failed else Outcome.OK)
+        words.append(_failure(entry.result, notes) if entry.failed else Outcome.OK)
     lines = [("", " ".join(words))]
     if entry.reverse:
         lines.append((_REVERSE, scale.summary(entry.reverse)))
@@ -98,20 +116,36 @@ def _lines(entry: Entry | None, table: ProbeTable, scale: Scale, notes: _Notes) 
     return lines
 
 
+def _control(control: Control, scale: Scale, notes: _Notes) -> str:
+    words = [scale.summary(control.summary)] if control.summary else []
+    if control.problem:
+        words.append(notes.refer("failed", control.problem))
+    return " ".join(words) or NOT_MEASURED
+
+
+def _failure(result: CellResult, notes: _Notes) -> str:
+    return notes.refer(result.outcome, result.reason)
+
+
+def _heads(table: ProbeTable) -> list[str]:
+    """What stands before the rows."""
+    return [*([Path.HOST_TO_HOST] if table.controls else []), *(row.mode for row in table.rows)]
+
+
 def _block(table: ProbeTable, rows: list[list[list[tuple[str, str]]]], paths: Sequence[Path]) -> list[str]:
     """Some of a table's paths side by side: for each mode the lines that any of its cells has."""
     columns: list[list[str]] = [[""], *([str(path)] for path in paths)]
-    for row, cells in zip(table.rows, rows, strict=True):
+    for head, cells in zip(_heads(table), rows, strict=True):
         present = {label for cell in cells for label, _ in cell}
         labels = [label for label in ("", _REVERSE, f"of {table.base}", _OF_HOST) if label in present]
-        columns[0] += [f"  {label}" if label else str(row.mode) for label in labels]
+        columns[0] += [f"  {label}" if label else head for label in labels]
         for column, cell in zip(columns[1:], cells, strict=True):
             column += [dict(cell).get(label, "") for label in labels]
     return _grid(columns)
 
 
 def _label_width(table: ProbeTable) -> int:
-    return max(_widest(row.mode for row in table.rows), len(f"  of {table.base}"), len(f"  {_OF_HOST}"))
+    return max(_widest(_heads(table)), len(f"  of {table.base}"), len(f"  {_OF_HOST}"))
 
 
 def _spans(columns: int, each: int, width: int) -> Iterator[slice]:
@@ -135,7 +169,7 @@ def _grid(columns: Sequence[Sequence[str]]) -> list[str]:
 def _facts(table: FactsTable, width: int) -> list[str]:
     notes = _Notes()
     lines = _wrap(": ".join(filter(None, (one_line(table.probe), table.meaning))), width)
-    lines += [f"  {result.cell.path}: {notes.refer(result)}" for result in table.failures]
+    lines += [f"  {result.cell.path}: {_failure(result, notes)}" for result in table.failures]
     if table.rows:
         names = ["", *(one_line(name) for name, _ in table.rows)]
         columns = [

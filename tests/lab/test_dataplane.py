@@ -70,7 +70,11 @@ def on_the_wire(cluster: LabCluster, action: Callable[[], object], *options: str
 
 
 class TestRoutes:
-    """calico.md 4.2: what a node's table says in each mode."""
+    """What a node's table says in each mode.
+
+    As BIRD writes it by node/filesystem/etc/calico/confd/templates/bird_ipam.cfg.template, and for VXLAN Felix by
+    felix/dataplane/linux/vxlan_mgr.go.
+    """
 
     def routes(self, cluster: LabCluster, pool: str) -> list[str]:
         lines = run(cluster.host("node1"), "ip", "route", "show", "root", pool).splitlines()

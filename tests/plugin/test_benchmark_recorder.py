@@ -207,11 +207,19 @@ def test_what_would_spoil_the_session_is_refused_and_the_rest_is_kept(suite, pyt
     assert len(json.loads((pytester.path / "out.json").read_text())["benchmarks"]) == 5
 
 
-def test_an_unknown_unit_is_refused_with_its_name(suite, pytester):
-    pytester.makepyfile(test_bad="def test_bad(record):\n    record([1.0], 'Mbps')\n")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("unit='Mbit/s'", "unknown unit 'Mbit/s': write one of bit/s, s, requests/s, connections/s"),
+        ("unit='s', better='faster'", "unknown direction 'faster': write one of higher, lower"),
+    ],
+)
+def test_an_unknown_word_is_refused_and_the_known_ones_are_named(suite, pytester, arguments, says):
+    pytester.makepyfile(test_bad=f"def test_bad(record):\n    record([1.0], {arguments})\n")
     result = suite(tests=["test_bad.py"])
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*'Mbps' is not a valid Unit*"])
+    result.stdout.fnmatch_lines([f"E * ValueError: {says}"])
+    result.stdout.no_fnmatch_line("*is not a valid*")
 
 
 def test_switched_off_it_says_that_nothing_would_be_recorded(suite):

@@ -67,14 +67,20 @@ def test_command_line_wins_over_environment_over_ini_over_cluster_file(
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--calico-mode=bpg"], "--calico-mode: unknown name 'bpg'; did you mean bgp? known are *"),
+        (["--calico-mode=bpg"], "--calico-mode: unknown name 'bpg', did you mean 'bgp'? known: *"),
         (["--calico-mode=bgp,"], "--calico-mode: an empty entry in 'bgp,'; *"),
-        (["--calico-mode=bgp", "--calico-path=pod-to-pot"], "--calico-path: *did you mean pod-to-pod? *"),
-        (["--calico-mode=bgp", "--calico-probe=pong"], "--calico-probe: *did you mean ping? *"),
-        (["--calico-mode=bgp", "--calico-profile=quik"], "--calico-profile: *did you mean quick? *"),
+        (["--calico-mode=bgp", "--calico-path=pod-to-pot"], "--calico-path: *did you mean 'pod-to-pod'? *"),
+        (["--calico-mode=bgp", "--calico-probe=pong"], "--calico-probe: *did you mean 'ping'? *"),
+        (["--calico-mode=bgp", "--calico-profile=quik"], "--calico-profile: *did you mean 'quick'? *"),
         (["--calico-mode=bgp", "--calico-rounds=0"], "--calico-rounds: '0' cannot be used; *"),
         (["--calico-mode=bgp", "--calico-rounds=-3"], "--calico-rounds: '-3' cannot be used; *"),
         (["--calico-mode=bgp", "--calico-rounds=2.5"], "--calico-rounds: '2.5' cannot be used; *"),
+        (
+            ["--calico-mode=bgp", "--calico-rounds=1" + 400 * "0"],
+            "--calico-rounds: '1000*'... cannot be used; *",
+        ),
+        (["--calico-mode=bgp", "--calico-rounds="], "--calico-rounds: '' cannot be used; *"),
+        (["--calico-mode=bgp", "--calico-duration=1e300"], "--calico-duration: '1e300' cannot be used; *"),
         (["--calico-mode=bgp", "--calico-duration=nan"], "--calico-duration: 'nan' cannot be used; *"),
         (["--calico-mode=bgp", "--calico-duration=-1"], "--calico-duration: '-1' cannot be used; *"),
         (["--calico-mode=bgp", "--calico-cluster=nowhere"], "*nowhere*"),
@@ -83,6 +89,7 @@ def test_command_line_wins_over_environment_over_ini_over_cluster_file(
             ["--calico-mode=bgp", "-n2"],
             "pytest-xdist (-n, --dist): tests in parallel would measure one another; *",
         ),
+        (["--calico-mode=bgp", "-p", "no:benchmark"], "-p no:benchmark: nothing would be recorded; *"),
         (["--calico-mode=bgp", "--benchmark-disable"], "--benchmark-disable: nothing would be recorded; *"),
     ],
 )
@@ -101,7 +108,7 @@ def test_bad_environment_and_ini_name_their_place(suite, pytester: pytest.Pytest
     pytester.makeini("[pytest]\ncalico_path = nowhere\n")
     result = suite("--calico-mode=bgp", CALICO_PERF_ROUNDS="1")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*ini value calico_path: unknown name 'nowhere'; *"])
+    result.stderr.fnmatch_lines(["*ini value calico_path: unknown name 'nowhere'*"])
 
 
 def test_cluster_that_cannot_carry_a_mode(suite, pytester: pytest.Pytester) -> None:
@@ -134,6 +141,34 @@ def test_help_markers_and_fixtures_explain_the_plugin(pytester: pytest.Pytester)
     assert "no docstring available" not in [line for line in fixtures.lines if "calico" in line]
 
 
+def test_environment_and_ini_do_nothing_to_runs_that_do_not_use_us(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALICO_PERF_MODE", "bpg")
+    pytester.makeini("[pytest]\ncalico_probe = pong\n")
+    pytester.makepyfile("def test_other(): ...")
+    result = pytester.runpytest_subprocess("-n2")
+    result.assert_outcomes(passed=1)
+    assert pytester.runpytest_subprocess("--help", "--calico-mode=bpg").ret == 0
+
+
+def test_settings_from_ini_alone_are_introduced_too(suite, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\ncalico_mode = vxlan\ncalico_rounds = 2\n")
+    result = suite("--collect-only")
+    result.stdout.fnmatch_lines(["calico-perf: modes vxlan; profile quick; * cells; 2 rounds; about *"])
+
+
+def test_nothing_to_measure_says_so(suite, pytester: pytest.Pytester) -> None:
+    result = suite("--calico-mode=bgp", "--calico-probe=link", "--calico-path=pod-to-pod")
+    result.stdout.fnmatch_lines(
+        ["calico-perf: no test here measures a cell; the probes asked for mean nothing *"]
+    )
+    result = pytester.runpytest_subprocess("--calico-mode=bgp")
+    result.stdout.fnmatch_lines(
+        ["calico-perf: no test here measures a cell; the suite is `pytest --pyargs *"]
+    )
+
+
 def test_probe_names_of_the_options_are_the_probes() -> None:
     from pytest_calico_perf.options import PROBE_NAMES
     from pytest_calico_perf.probes import probe_names
@@ -156,9 +191,25 @@ def test_being_installed_imports_nothing_and_prints_nothing(pytester: pytest.Pyt
     assert "calico-perf" not in "\n".join(line for line in result.outlines if not line.startswith("plugins:"))
 
 
+MARKED = "import pytest\n@pytest.mark.calico({})\ndef test_it(calico_cell): ..."
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
+        (
+            MARKED.format("probe='pingg'"),
+            "*test_it: unknown probe 'pingg', did you mean 'ping'? known: ping, *",
+        ),
+        (MARKED.format("probe=['ping', 'tcp']"), "*test_it: unknown probe ?'ping', 'tcp'?*"),
+        (
+            MARKED.format("probe='ping', path='pod-to-podd'"),
+            "*test_it: unknown path 'pod-to-podd', did you mean *",
+        ),
+        (
+            MARKED.format("probe='ping', mode=['bgp', 'bpg']"),
+            "*test_it: unknown mode 'bpg', did you mean 'bgp'? *",
+        ),
         ("def test_it(calico_cell): ...", "*test_it: calico_cell needs a probe*"),
         (
             "import pytest\n@pytest.mark.calico(prob='ping')\ndef test_it(calico_cell): ...",
@@ -179,4 +230,37 @@ def test_a_bad_ini_value_is_a_usage_error_when_only_a_fixture_is_used(pytester: 
     pytester.makepyfile("def test_it(calico_cluster): ...")
     result = pytester.runpytest_subprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: calico-perf: ini value calico_mode: unknown name 'bpg'; *"])
+    result.stderr.fnmatch_lines(["ERROR: calico-perf: ini value calico_mode: unknown name 'bpg', *"])
+
+
+def test_marks_of_module_and_function_hold_together(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        pytestmark = pytest.mark.calico(path="pod-to-pod")
+
+        @pytest.mark.calico(probe="ping")
+        def test_it(calico_cell): ...
+        """
+    )
+    result = pytester.runpytest_subprocess("--calico-mode=bgp", "--collect-only", "-q")
+    assert [line for line in result.outlines if "::" in line] == [
+        "test_marks_of_module_and_function_hold_together.py::test_it[pod-to-pod-bgp]"
+    ]
+
+
+def test_a_test_without_a_cell_is_deselected_whatever_else_it_is_parametrized_by(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.calico(probe="ping", mode="vxlan")
+        @pytest.mark.parametrize("x", [1, 2])
+        def test_it(calico_cell, x): ...
+        """
+    )
+    result = pytester.runpytest_subprocess("--calico-mode=bgp")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.assert_outcomes(deselected=2)

@@ -15,6 +15,11 @@ def python_blocks(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (CHECKOUT / page).read_text(), re.DOTALL)
 
 
+def test_no_page_has_a_gap() -> None:
+    for page in ("README.md", *map(str, CHECKOUT.glob("docs/*.md"))):
+        assert "@@" not in (CHECKOUT / page).read_text(), page
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes network namespaces")
 @pytest.mark.parametrize("page", ["README.md", "docs/writing-tests.md"])
 def test_examples_run(pytester: pytest.Pytester, page: str) -> None:

@@ -122,7 +122,7 @@ def test_rates_are_read_in_bit_per_second(text, rate):
 @pytest.mark.parametrize(
     ("old", "new", "where", "words"),
     [
-        ("kind: lab", "kind: lap", "f.yaml:1: kind", "unknown kind 'lap', did you mean 'lab'?; known: lab"),
+        ("kind: lab", "kind: lap", "f.yaml:1: kind", "unknown kind 'lap', did you mean 'lab'? known: lab"),
         ("kind: lab\n", "", "f.yaml:1: kind", "field is missing"),
         ("kind: lab", "kind: [lab]", "f.yaml:1: kind", "unknown kind ['lab']"),
         ("pools:", "poools:", "f.yaml:10: poools", "unknown field, did you mean 'pools'? (known: name,"),
@@ -266,7 +266,7 @@ def test_no_value_of_a_field_ends_in_a_traceback(value, field):
     [
         (
             "lob",
-            "no cluster has this name, did you mean 'lab'?; known: lab, lab-two-subnets; or give the path",
+            "no cluster has this name, did you mean 'lab'? known: lab, lab-two-subnets; or give the path",
         ),
         ("", "no cluster has this name"),
         ("no/such.yaml", "no/such.yaml: there is no such file"),

@@ -74,8 +74,28 @@ def test_own_profile_replaces_what_it_names_and_keeps_the_rest_of_standard() -> 
             "no such parameter",
         ),
         ("x:\n  probes:\n    tcp: {duration: 0}", "mine.yaml:10: profiles.x.probes.tcp", "cannot be used"),
-        ("x:\n  probes:\n    tcp: {duration: fast}", "mine.yaml:10: profiles.x.probes.tcp", "cannot be used"),
-        ("x:\n  probes:\n    udp: {rates: 5}", "mine.yaml:10: profiles.x.probes.udp", "cannot be used"),
+        (
+            "x:\n  probes:\n    tcp: {duration: fast}",
+            "mine.yaml:10: profiles.x.probes.tcp.duration",
+            "integer",
+        ),
+        ("x:\n  probes:\n    ping: {count: 2.5}", "mine.yaml:10: profiles.x.probes.ping.count", "integer"),
+        ("x:\n  probes:\n    udp: {rates: [5 Mbps]}", "mine.yaml:10: profiles.x.probes.udp.rates", "Mbps"),
+        (
+            "x:\n  probes:\n    tcp-parallel: {streams: 1}",
+            "mine.yaml:10: profiles.x.probes.tcp-parallel",
+            "probe tcp;",
+        ),
+        (
+            "x:\n  probes:\n    http: {keepalive: true}",
+            "mine.yaml:10: profiles.x.probes.http",
+            "http-keepalive",
+        ),
+        ("x:\n  probes: {}", "mine.yaml:9: profiles.x.probes", ""),
+        ("x:\n  paths: []", "mine.yaml:9: profiles.x.paths", ""),
+        ("x:\n  paths: [pod-to-pod, pod-to-pod]", "mine.yaml:9: profiles.x.paths", "there twice"),
+        ("x:\n  rounds: 1000000", "mine.yaml:9: profiles.x.rounds", "100000"),
+        ("x:\n  probes:\n    udp: {rates: 5}", "mine.yaml:10: profiles.x.probes.udp.rates", "cannot be used"),
     ],
 )
 def test_a_mistake_in_an_own_profile_names_line_and_field(profile: str, where: str, what: str) -> None:
@@ -85,9 +105,14 @@ def test_a_mistake_in_an_own_profile_names_line_and_field(profile: str, where: s
     assert what in str(caught.value)
 
 
+def test_rates_may_be_written_with_their_unit() -> None:
+    profile = find_profile("x", cluster("x:\n  probes:\n    udp: {rates: [1000000, 20 Mbit/s]}"), "test")
+    assert profile.by_name["udp"].rates == (1e6, 20e6)
+
+
 def test_unknown_profile_names_the_known_ones() -> None:
     with pytest.raises(
-        SettingProblem, match=r"did you mean nightly\? known are quick, standard, article, nightly"
+        SettingProblem, match=r"did you mean 'nightly'\? known: quick, standard, article, nightly"
     ):
         find_profile("nightli", cluster("nightly: {rounds: 2}"), "--calico-profile")
 

@@ -22,6 +22,7 @@ from pytest_calico_perf.cluster.lab.topology import DEVICE, FABRIC, Node, Topolo
 from pytest_calico_perf.clusterfile import LabFile
 from pytest_calico_perf.errors import ClusterProblem, ToolProblem, Unsupported
 from pytest_calico_perf.model import Encapsulation, EndpointKind, Mode, Path
+from pytest_calico_perf.parsing import last_line
 
 _LIMIT = 10.0
 _WORKERS = 8  # of our own threads, which only wait for commands
@@ -205,6 +206,7 @@ class LabCluster:
                 "link_rate": self._file.link_rate,
                 "segmentation_offload": self._file.segmentation_offload,
                 "ipip": self._ipip.kind if self._ipip else None,
+                "notes": self._notes(),
                 "unsupported": {str(mode): str(why) for mode, why in self._unsupported.items()},
                 "privileged": self.sandbox.privileged,
                 "versions": {
@@ -214,9 +216,15 @@ class LabCluster:
             }
         )
 
+    def _notes(self) -> list[str]:
+        notes = ["the lab: its nodes share one kernel and have no network card; compare modes, not machines"]
+        if self._ipip and self._ipip.kind != "kernel":
+            notes.append(f"ipip: by {self._ipip.kind}, with the same bytes on the wire: no ipip device here")
+        return notes
+
     def _version(self, argv: list[str]) -> str:
         result = self.sandbox.run(FABRIC, argv, limit=_LIMIT).check()
-        return (result.stdout + result.stderr).strip().splitlines()[0]
+        return last_line(result.stdout + result.stderr)
 
     def _plan(self, sandbox: Sandbox) -> Topology:
         """Plan what this machine can do, and remember why it cannot do the rest."""

@@ -21,6 +21,7 @@ KILL_AFTER = 1.0
 
 _LOCAL_GRACE = KILL_AFTER + 2.0  # the far side's own limit must have every chance to come first
 _LAST_GASP = 1.0  # how long killed processes may take to be gone
+_GIVE_UP = 3.0  # seconds after which one that is still there waits for something SIGKILL does not get past
 _CHUNK = 1 << 20  # no pipe of ours holds more (pipe(7), capacity), so one read empties it
 
 
@@ -119,14 +120,18 @@ class SandboxCommand:
         return bool(chunk)
 
     def _bury(self, ended: int) -> None:
-        """End it if it has not ended, and note how it did and its last words."""
-        last_call = time.monotonic() + _LAST_GASP
+        """End it if it has not ended, and note how it did and its last words; or give it up."""
+        begun = time.monotonic()
         poller = select.poll()
         poller.register(ended, select.POLLIN)
         cut_short = not poller.poll(0)
         while not poller.poll(0):
             self._kill_followers()
-            if not poller.poll(20) and time.monotonic() > last_call:
+            if poller.poll(20):
+                break
+            if time.monotonic() > begun + _GIVE_UP:
+                return  # without an exit code, by which `result` knows
+            if time.monotonic() > begun + _LAST_GASP:
                 self._kill_group()
         seconds = time.monotonic() - self._begun
         # Not reaped yet, so that its process id, which is its group's, cannot be another's.
@@ -199,7 +204,11 @@ class SandboxCommand:
             return not self._followed
 
     def finish(self, *, deadline: float) -> CommandResult:
-        """As the protocol says; ending it here counts as `timed_out`, like its limit."""
+        """As the protocol says; ending it here counts as `timed_out`, like its limit.
+
+        Raises:
+            ClusterProblem: As `result`.
+        """
         with self._changed:
             if not self._changed.wait_for(lambda: self._followed, deadline):
                 self._timed_out = True
@@ -211,17 +220,22 @@ class SandboxCommand:
             if not (self._followed or self._stopped):
                 self._stopped = True
                 os.write(self._stop_there, b"s")
-            self._changed.wait_for(lambda: self._followed, 3 * _LAST_GASP)
+            self._changed.wait_for(lambda: self._followed, _GIVE_UP + 2 * _LAST_GASP)
 
     def result(self) -> CommandResult:
         """What it left, once it has ended.
 
         Raises:
-            ClusterProblem: It never began, since the sandbox cannot be entered.
+            ClusterProblem: It never began, since the sandbox cannot be entered; or it cannot be ended.
         """
         with self._changed:
             if self._exit_code is None:
-                raise RuntimeError(f"{self._argv[0]} still runs")
+                pid = self._process.pid
+                raise ClusterProblem(
+                    f"{self._argv[0]} cannot be ended: process {pid} survives SIGKILL",
+                    where=self._endpoint,
+                    remedy=f"see what it waits for in the kernel: /proc/{pid}/stack",
+                )
             result = self._snapshot(self._exit_code)
         if result.exit_code == 1 and result.stderr.startswith("nsenter: "):
             raise ClusterProblem(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from pytest_calico_perf.cluster.lab.sandbox import Sandbox
 from pytest_calico_perf.cluster.lab.topology import DEVICE, UPLINK, Node, Topology
 from pytest_calico_perf.errors import NotReady
 from pytest_calico_perf.model import Encapsulation, Mode
+from pytest_calico_perf.parsing import blaming, json_objects
 
 _LIMIT = 10.0
 _PAUSE = 0.05
@@ -43,7 +43,12 @@ class ExpectedRoute:
 
 
 def expected_routes(topology: Topology) -> tuple[ExpectedRoute, ...]:
-    """Every route from every node to every other node's blocks, as the modes demand (calico.md, 4.2)."""
+    """Every route from every node to every other node's blocks, as the modes demand.
+
+    To a VXLAN block the gateway is the peer's tunnel address (felix/dataplane/linux/vxlan_mgr.go), to any
+    other the peer itself, through `tunl0` where IPIP wraps (`calico_kernel_programming` in
+    node/filesystem/etc/calico/confd/templates/bird_ipam.cfg.template).
+    """
     return tuple(
         _expected_route(topology, node, peer, mode)
         for node in topology.nodes
@@ -64,9 +69,20 @@ def _expected_route(topology: Topology, node: Node, peer: Node, mode: Mode) -> E
     return ExpectedRoute(node.name, mode, str(peer.blocks[mode]), str(gateway), device)
 
 
-def absent(expected: Iterable[ExpectedRoute], routes: Iterable[dict[str, Any]]) -> list[ExpectedRoute]:
+def shown_routes(text: str, node: str) -> list[Mapping[str, Any]]:
+    """What `ip -j route show` printed on a node; nothing at all where there is no route.
+
+    Raises:
+        ToolProblem: It is no JSON.
+    """
+    with blaming(node):
+        return json_objects(text, "ip") if text.strip() else []
+
+
+def absent(expected: Iterable[ExpectedRoute], routes: Iterable[Mapping[str, Any]]) -> list[ExpectedRoute]:
     """Those of `expected` that are not among `routes`, as `ip -j route show` prints them."""
-    present = {(route.get("dst"), route.get("gateway"), route.get("dev")) for route in routes}
+    shown = ((route.get("dst"), route.get("gateway"), route.get("dev")) for route in routes)
+    present = {hop for hop in shown if all(isinstance(part, str) for part in hop)}
     return [route for route in expected if (route.destination, route.gateway, route.device) not in present]
 
 
@@ -110,10 +126,9 @@ class Readiness:
         }
         return {node: routes for node, routes in left.items() if routes}
 
-    def _routes(self, node: str) -> list[dict[str, Any]]:
+    def _routes(self, node: str) -> list[Mapping[str, Any]]:
         result = self._sandbox.run(node, ["ip", "-j", "route", "show"], limit=_LIMIT).check()
-        routes: list[dict[str, Any]] = json.loads(result.stdout or "[]")
-        return routes
+        return shown_routes(result.stdout, node)
 
     def await_packets(self, pairs: Sequence[EndpointPair]) -> None:
         """Wait until an echo came back on every path, asked for from either end.

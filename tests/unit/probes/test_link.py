@@ -22,7 +22,7 @@ def test_interface_by_address(recording):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("", "no JSON"), ("Cannot open netlink socket", "no JSON"), ("[]", "carries"), ("{}", "carries"),
+    [("", "no JSON"), ("Cannot open netlink socket", "no JSON"), ("[]", "carries"), ("{}", "no JSON array"),
      ('[{"addr_info": [{"local": "198.18.0.1"}]}]', "no interface"),
      ('[{"ifname": "e0", "addr_info": [{"local": "198.18.0.1"}]}]', "MTU of e0 is missing")],
 )  # fmt: skip

@@ -63,22 +63,26 @@ def record(
 
 
 def block(probe, modes, paths, rounds, noise=0.02):
+    """A probe on every path, each in a stretch of time of its own: the machine's pace drifts on from path to path.
+
+    The host-to-host cell is the control of the first path, as in a campaign.
+    """
     random = np.random.default_rng([len(probe), rounds])
     numbers = tuple(range(1, rounds + 1))
-    drift = np.exp(np.cumsum(random.normal(0, noise, rounds)))
+    drift = np.ones(rounds)
     unit, better = UNITS[probe]
 
     def values(level):
         return tuple(float(v) for v in level * drift * np.exp(random.normal(0, noise, rounds)))
 
-    host = values(HOST[probe])
-    results = [
-        CellResult(
-            Cell(probe, Path.HOST_TO_HOST, None), Outcome.OK, unit, better, samples=host, rounds=numbers
-        )
-    ]
-    for path in paths:
-        for mode in modes:
+    results = []
+    for path in paths or (Path.HOST_TO_HOST,):
+        drift = drift[-1] * np.exp(np.cumsum(random.normal(0, noise, rounds)))
+        host = values(HOST[probe])
+        if not results:
+            cell = Cell(probe, Path.HOST_TO_HOST, None)
+            results.append(CellResult(cell, Outcome.OK, unit, better, samples=host, rounds=numbers))
+        for mode in modes if path.has_mode else ():
             share = SHARE[path].get(mode, 0.8)
             level = HOST[probe] * (share if better is Better.HIGHER else 1 / share)
             results.append(

@@ -19,7 +19,7 @@ from pytest_calico_perf.report.html import (
     test_id_cell as id_cell,
 )
 from tests.unit.report import samples
-from tests.unit.report.test_terminal import HOSTILE, with_failures
+from tests.unit.report.test_terminal import HOSTILE, paces, slow_host, with_failures, without_control
 
 VOID = {"meta", "br", "img", "hr", "input", "link"}
 
@@ -32,32 +32,76 @@ def section(page, probe):
     return next(s for s in page.find_all("section") if s.h3.get_text().startswith(probe))
 
 
-def test_modes_are_rows_paths_are_columns_and_host_to_host_is_one_cell():
+def test_modes_are_rows_below_host_to_host_and_paths_are_columns():
     tcp = section(soup(render(samples.record())), "tcp").table
     heads = [th.get_text() for th in tcp.thead.find_all("th")]
     assert heads == [
         "mode",
-        "host-to-host",
         "host-to-pod",
         "pod-to-host",
         "pod-to-pod",
         "pod-to-pod-same-node",
     ]
     rows = tcp.tbody.find_all("tr")
-    assert [row.th.get_text() for row in rows] == ["bgp", "ipip", "vxlan"]
-    assert [len(row.find_all("td")) for row in rows] == [5, 4, 4]
-    assert rows[0].td["rowspan"] == "3"
-    pod_to_pod = rows[1].find_all("td")[2].get_text(" ", strip=True)
+    assert [row.th.get_text() for row in rows] == ["host-to-host", "bgp", "ipip", "vxlan"]
+    assert [len(row.find_all("td")) for row in rows] == [4, 4, 4, 4]
+    pod_to_pod = rows[2].find_all("td")[2].get_text(" ", strip=True)
     assert re.search(
         r"^[\d.]+ \([\d.]+ to [\d.]+\) .*of bgp 0\.\d+ \(0\.\d+ to 0\.\d+\) worse of host 0\.\d+ \(.*\) reverse ",
         pod_to_pod,
     )
 
 
+def test_each_column_shows_the_control_its_ratios_divide_by():
+    page = soup(render(paces()))
+    host, bgp = section(page, "tcp").table.tbody.find_all("tr")
+    assert [td.select_one(".value").get_text() for td in host.find_all("td")] == ["53.0", "47.5"]
+    assert "of host 1.305" in bgp.find_all("td")[1].get_text(" ", strip=True)
+    # The dashed line stands at the end of the control's own bar.
+    for control, cell in zip(host.find_all("td"), bgp.find_all("td"), strict=True):
+        x = re.match(r"M([\d.]+)", cell.select_one("svg .control")["d"]).group(1)
+        assert x == control.find_all("rect")[1]["width"]
+        assert control.select_one("svg .control") is None
+    assert len({line["d"] for line in page.select("svg .control")}) == 2
+
+
+def test_a_control_that_failed_says_so_in_its_column():
+    page = soup(render(without_control("no echo <b>came</b>")))
+    host, bgp = section(page, "tcp").table.tbody.find_all("tr")
+    first, second = host.find_all("td")
+    assert second.get_text(" ", strip=True) == "failed no echo <b>came</b>"
+    assert (first.select_one(".outcome"), second.svg) == (None, None)
+    assert bgp.find_all("td")[1].select_one("svg .control") is None
+
+
+def test_host_to_host_measured_alone_is_shown_alone():
+    page = soup(render(samples.record(probes=("tcp",), paths=(), modes=())))
+    tcp = section(page, "tcp")
+    assert tcp.table is None
+    assert re.match(
+        r"host-to-host \(control\) [\d.]+ \(", tcp.select_one("div.host").get_text(" ", strip=True)
+    )
+    assert "dashed" not in page.select_one(".how").get_text()
+
+
+def test_a_host_to_host_that_missed_a_threshold_says_so_beside_its_row():
+    page = soup(render(slow_host()))
+    told = section(page, "tcp").select_one("div.host").get_text(" ", strip=True)
+    assert told == "host-to-host (control) slow too slow for a host"
+
+
+def test_what_kept_the_run_from_measuring_stands_above_everything():
+    page = soup(render(samples.record(results=[], problem=f"lab: no BIRD {HOSTILE}")))
+    told = page.select_one(".alarm.problem").get_text()
+    assert told.startswith("Nothing could be measured: lab: no BIRD <script>")
+    assert page.find_all("script") == []
+    assert soup(render(samples.record())).select_one(".problem") is None
+
+
 def test_a_bar_per_value_and_a_whisker_per_interval_inside_its_drawing():
     page = soup(render(samples.record()))
     bars = page.select("section svg.bar")
-    assert len(bars) == 3 * (1 + 3 * 4)
+    assert len(bars) == 3 * (4 + 3 * 4)
     for drawn in bars:
         assert drawn.title.get_text()
         _, bar = drawn.find_all("rect")
@@ -90,7 +134,9 @@ def test_markup_is_balanced_static_and_scoped(record):
     rules = re.sub(r"/\*.*?\*/|@media[^{]*\{", "", page.style.string, flags=re.DOTALL)
     selectors = [part.strip() for rule in re.findall(r"([^{}]+)\{", rules) for part in rule.split(",")]
     assert selectors
-    assert all(selector.startswith(".calico-perf") for selector in selectors)
+    outside = [selector for selector in selectors if not selector.startswith(".calico-perf")]
+    # Of pytest-html's page only the order of its parts is ours, and only where there is a comparison.
+    assert all(selector.startswith("body:has(.calico-perf)") for selector in outside)
 
 
 def test_every_mode_has_a_colour_in_both_schemes():

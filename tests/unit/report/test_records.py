@@ -64,6 +64,13 @@ def test_document_has_every_cell_with_its_samples_and_its_ratio():
     assert len(ipip["runs"]) == 10
 
 
+def test_what_kept_the_run_from_measuring_is_in_the_document():
+    assert document(samples.record())["problem"] is None
+    broken = document(samples.record(results=[], problem="lab: no BIRD; install bird2"))
+    assert strict(json.dumps(broken, allow_nan=False))["problem"] == "lab: no BIRD; install bird2"
+    assert broken["cells"] == []
+
+
 def test_failures_are_never_numbers():
     found = document(with_failures())
     outcomes = {cell["outcome"] for cell in found["cells"]}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from pytest_calico_perf.model import Better, Cell, CellResult, Mode, Outcome, Path, Ratio, Unit
-from pytest_calico_perf.report.facts import FactsTable, flatten
+from pytest_calico_perf.probes.link import parse_link
+from pytest_calico_perf.report.facts import FactsTable, flatten, in_words
 from pytest_calico_perf.report.table import ProbeTable, Verdict, comparison, explanation, verdict
 from tests.unit.report import samples
 
@@ -73,7 +75,7 @@ def test_a_failed_base_leaves_the_others_without_a_ratio_but_with_values():
     assert (other.to_base, other.summary.median) == (None, 8e9)
 
 
-def test_host_to_host_stands_apart_and_cells_that_were_not_measured_are_none():
+def test_host_to_host_that_was_no_control_stands_apart_and_cells_that_were_not_measured_are_none():
     tcp = table(
         result(None, {1: 10e9}, path=Path.HOST_TO_HOST),
         result(BGP, {1: 9e9}, path=Path.HOST_TO_POD),
@@ -82,6 +84,44 @@ def test_host_to_host_stands_apart_and_cells_that_were_not_measured_are_none():
     assert tcp.host.summary.median == 10e9
     assert tcp.paths == (Path.HOST_TO_POD, Path.POD_TO_POD)
     assert [[entry is None for entry in row.entries] for row in tcp.rows] == [[False, True], [True, False]]
+
+
+def test_every_path_has_the_control_of_its_own_rounds():
+    tcp = table(
+        result(None, {1: 53e6, 2: 53e6}, path=Path.HOST_TO_HOST),
+        result(BGP, {1: 62e6, 2: 62e6}, path=Path.HOST_TO_POD, control={1: 53e6, 2: 53e6}),
+        result(BGP, {1: 62e6, 2: 62e6}, control={1: 47e6, 2: 48e6}),
+        result(IPIP, {2: 50e6}, control={1: 47e6, 2: 48e6}),
+    )
+    assert [control.path for control in tcp.controls] == [Path.HOST_TO_POD, Path.POD_TO_POD]
+    assert [control.summary.median for control in tcp.controls] == [53e6, 47.5e6]
+    assert [control.summary.n for control in tcp.controls] == [2, 2]
+    assert tcp.host is None  # shown once, as that row
+    # What a reader divides is what was divided.
+    entry = tcp.rows[0].entries[1]
+    assert entry.to_host.value == pytest.approx(entry.summary.median / 47.5e6, rel=1e-3)
+
+
+def test_a_path_without_a_control_says_why_where_that_is_known():
+    lost = {"control_problem": "node2: no echo came"}
+    tcp = table(
+        result(BGP, {1: 62e6}, path=Path.HOST_TO_POD, control={1: 53e6}),
+        result(BGP, {1: 62e6}, path=Path.POD_TO_HOST, details=lost),
+        result(BGP, {1: 62e6}),
+    )
+    assert [(control.summary is None, control.problem) for control in tcp.controls] == [
+        (False, ""),
+        (True, "node2: no echo came"),
+        (True, ""),
+    ]
+    assert table(result(BGP, {1: 62e6})).controls == ()
+
+
+def test_host_to_host_that_failed_is_told_beside_its_row():
+    slow = result(None, {1: 53e6}, path=Path.HOST_TO_HOST, outcome=Outcome.SLOW, reason="too slow")
+    tcp = table(slow, result(BGP, {1: 62e6}, control={1: 53e6}))
+    assert tcp.host.result is slow
+    assert len(tcp.controls) == 1
 
 
 def test_only_the_control_was_measured():
@@ -121,7 +161,9 @@ def test_a_verdict_needs_an_interval_on_one_side_of_1(ratio, better, says):
 
 def test_the_explanation_tells_of_what_is_there_and_nothing_else():
     whole = " ".join(explanation(comparison(samples.record())))
-    assert all(word in whole for word in ("of bgp:", "of host:", "reverse:", "with 95 % confidence"))
+    assert all(
+        word in whole for word in ("host-to-host:", "of bgp:", "of host:", "reverse:", "95 % confidence")
+    )
     ping = " ".join(explanation(comparison(samples.record(modes=(BGP,), probes=("ping",)))))
     assert not any(word in ping for word in ("of bgp:", "reverse:"))
     assert "at least 94 % confidence" in explanation(comparison(samples.record(rounds=5)))[0]
@@ -135,9 +177,9 @@ def test_facts_have_a_column_per_node():
     facts = comparison(samples.record())[-1]
     assert facts.columns == ("node1", "node2")
     rows = dict(facts.rows)
-    assert rows["nominal_speed"] == ("10.0 Gbit/s", "10.0 Gbit/s")
+    assert rows["nominal speed"] == ("10.0 Gbit/s", "10.0 Gbit/s")
     assert rows["speed"] == ("unknown", "unknown")
-    assert rows["offloads.tso"] == ("on", "on")
+    assert rows["TCP segmentation offload"] == ("on", "on")
     assert facts.failures == ()
 
 
@@ -145,9 +187,47 @@ def test_facts_without_places_are_those_of_the_path_and_failures_are_kept():
     told = replace(samples.link(), details={"mtu": 1500, "speed": None})
     facts = comparison(samples.record(results=[told]))[0]
     assert facts.columns == ("host-to-host",)
-    assert dict(facts.rows) == {"mtu": ("1500",), "speed": ("unknown",)}
+    assert dict(facts.rows) == {"MTU": ("1500",), "speed": ("unknown",)}
     broken = samples.failed("link", Path.HOST_TO_HOST, None, Outcome.TOOL_ERROR, "ethtool is not installed")
     assert comparison(samples.record(results=[broken]))[0].failures == (broken,)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("interface", "interface"),
+        ("nominal_speed", "nominal speed"),
+        ("link_detected", "link detected"),
+        ("offloads.tx-checksum", "TX checksum offload"),
+        ("offloads.gso", "generic segmentation offload"),
+        ("ring.rx_max", "RX max ring"),
+    ],
+)
+def test_names_of_facts_are_words(name, words):
+    assert in_words(name) == words
+
+
+def test_every_name_the_link_probe_records_is_words():
+    report = parse_link(
+        "eth0",
+        1500,
+        settings="\tSpeed: 1000Mb/s\n\tDuplex: Full\n\tLink detected: yes\n",
+        driver="driver: igb\n",
+        features="".join(
+            f"{feature}: on\n"
+            for feature in (
+                "tcp-segmentation-offload",
+                "generic-segmentation-offload",
+                "generic-receive-offload",
+                "tx-checksumming",
+                "rx-checksumming",
+            )
+        ),
+    )
+    told = replace(samples.link(), details={"node1": report.as_details()})
+    names = [name for name, _ in comparison(samples.record(results=[told]))[0].rows]
+    assert len(names) == 12
+    assert not [name for name in names if set(name) & set("._-") or re.search(r"\b[tg][sr]o\b", name)]
 
 
 def test_nested_facts_become_words():

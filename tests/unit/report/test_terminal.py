@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from pytest_calico_perf.model import Cell, Mode, Outcome, Path
+from pytest_calico_perf.model import Cell, CellResult, Mode, Outcome, Path
 from pytest_calico_perf.report.table import comparison
 from pytest_calico_perf.report.terminal import one_line, render
 from tests.unit.report import samples
@@ -39,6 +39,45 @@ def with_failures():
         elif key != missing:
             kept.append(result)
     return samples.record(results=kept)
+
+
+def paces():
+    """A machine that slowed down between two paths: host-to-host 53.0 beside the first, 47.5 beside the second."""
+    unit, better = samples.UNITS["tcp"]
+    host, numbers = {Path.HOST_TO_POD: 53e6, Path.POD_TO_POD: 47.5e6}, (1, 2)
+
+    def cell(path, mode, value, control):
+        return CellResult(
+            Cell("tcp", path, mode),
+            Outcome.OK,
+            unit,
+            better,
+            samples=(value,) * 2,
+            rounds=numbers,
+            control=dict.fromkeys(numbers, control) if control else {},
+        )
+
+    return samples.record(
+        modes=(Mode.BGP,),
+        results=[
+            cell(Path.HOST_TO_HOST, None, 53e6, None),
+            *(cell(path, Mode.BGP, 62e6, value) for path, value in host.items()),
+        ],
+    )
+
+
+def without_control(problem):
+    """The same, where the second path lost its control."""
+    *others, last = paces().results
+    lost = dataclasses.replace(last, control={}, details={"control_problem": problem})
+    return samples.record(modes=(Mode.BGP,), results=[*others, lost])
+
+
+def slow_host():
+    """The same, where host-to-host misses a threshold."""
+    host, *others = paces().results
+    slow = dataclasses.replace(host, outcome=Outcome.SLOW, reason="too slow for a host")
+    return samples.record(modes=(Mode.BGP,), results=[slow, *others])
 
 
 def text_of(record, width=120):
@@ -74,12 +113,55 @@ def test_says_value_interval_ratio_and_which_is_worse():
     ipip = tcp.rows[1].entries[0]
     assert "tcp: TCP throughput, one stream [Gbit/s, higher is better], 10 rounds" in text
     assert (
-        f"  of bgp   {ipip.to_base.value:.3f} ({ipip.to_base.low:.3f} to {ipip.to_base.high:.3f}) worse"
+        f"  of bgp      {ipip.to_base.value:.3f} ({ipip.to_base.low:.3f} to {ipip.to_base.high:.3f}) worse"
         in text
     )
-    assert f"ipip       {ipip.summary.median / 1e9:.1f} (" in text
-    assert text.count("host-to-host (control): ") == 1
+    assert f"ipip          {ipip.summary.median / 1e9:.1f} (" in text
+    assert f"host-to-host  {tcp.controls[0].summary.median / 1e9:.1f} (" in text
     assert "  reverse  " in text
+
+
+def test_each_column_shows_the_control_its_ratios_divide_by():
+    lines = text_of(paces(), width=80).splitlines()
+    (host,) = (line.split("  ") for line in lines if line.startswith("host-to-host  "))
+    assert [word.strip() for word in host if word] == [
+        "host-to-host",
+        "53.0 (53.0 to 53.0)",
+        "47.5 (47.5 to 47.5)",
+    ]
+    (ratios,) = (line.split()[2::4] for line in lines if line.startswith("  of host"))
+    assert ratios == ["1.170", "1.305"]  # 62.0/53.0 and 62.0/47.5
+    assert "(control)" not in "\n".join(lines)
+
+
+def test_a_control_that_failed_says_so_in_its_column():
+    text = text_of(without_control("node2: no echo came"), width=80)
+    assert "host-to-host  53.0 (53.0 to 53.0)     failed [1]\n" in text
+    assert "  [1] node2: no echo came" in text
+
+
+def test_host_to_host_measured_alone_is_shown_alone():
+    text = text_of(samples.record(probes=("tcp",), paths=(), modes=()))
+    assert "  host-to-host (control): 16." in text
+    assert "[1]" not in text
+    assert "host-to-host: the control" not in text
+
+
+def test_a_host_to_host_that_missed_a_threshold_says_so_above_its_row():
+    text = text_of(slow_host(), width=80)
+    assert "  host-to-host (control): slow [1]\n" in text
+    assert "  [1] too slow for a host" in text
+    assert text.count("53.0 (") == 1
+
+
+def test_what_kept_the_run_from_measuring_stands_above_everything():
+    lines = render((), 80, problem=f"lab: BIRD did not start\n{HOSTILE}")
+    assert lines[0].startswith("Nothing could be measured: lab: BIRD did not start <script>")
+    assert max(map(len, lines)) <= 80
+    assert all(line.isprintable() for line in lines)
+    with_table = render(comparison(samples.record()), 80, problem="lab: BIRD did not start")
+    assert with_table[:2] == ["Nothing could be measured: lab: BIRD did not start", ""]
+    assert with_table[2:] == render(comparison(samples.record()), 80)
 
 
 def test_every_outcome_is_told_with_its_reason():
@@ -146,3 +228,8 @@ def test_a_probe_of_ones_own_needs_no_entry_anywhere():
         if r.cell.probe == "tcp"
     ]
     assert "my-probe [Gbit/s, higher is better], 10 rounds" in text_of(samples.record(results=own))
+
+
+def test_what_the_cluster_wants_said_stands_with_the_explanation() -> None:
+    lines = render((), 80, notes=["one kernel\x1b[31m carries all nodes"])
+    assert lines == ["one kernel [31m carries all nodes"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +10,7 @@ from pytest_calico_perf.cluster.lab.sandbox import Sandbox
 from pytest_calico_perf.cluster.lab.topology import DEVICE, OVERHEAD, UPLINK
 from pytest_calico_perf.errors import ClusterProblem, ToolProblem, Unsupported
 from pytest_calico_perf.model import Encapsulation
+from pytest_calico_perf.parsing import blaming, json_objects, lookup, whole
 
 OBJECT = Path(__file__).with_name("ipip.o")
 """The compiled `ipip.c`; `tests/lab/test_ipip_object.py` says how to build it and that it is the source's."""
@@ -107,13 +107,11 @@ class TcBpfIpip:
         # nothing ever comes in at tunl0.
         argv = ["tc", "-s", "-j", "qdisc", "show", "dev", _DEVICE]
         result = sandbox.run(node, argv, limit=_LIMIT).check()
-        try:
-            (packets,) = [
-                qdisc["packets"] for qdisc in json.loads(result.stdout) if qdisc["kind"] == "clsact"
-            ]
-            return int(packets)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ToolProblem(f"tc shows no counter of {_DEVICE}: {error}", where=node) from None
+        with blaming(node):
+            for qdisc in json_objects(result.stdout, "tc"):
+                if qdisc.get("kind") == "clsact":
+                    return whole(qdisc.get("packets"), f"tc's counter of {_DEVICE}")
+            raise ToolProblem(f"tc shows no clsact at {_DEVICE}, which counts what it sends")
 
 
 def device_packets(sandbox: Sandbox, node: str, device: str) -> int:
@@ -123,10 +121,10 @@ def device_packets(sandbox: Sandbox, node: str, device: str) -> int:
         ToolProblem: The counter cannot be read.
     """
     result = sandbox.run(node, ["ip", "-s", "-j", "link", "show", "dev", device], limit=_LIMIT).check()
-    try:
-        return int(json.loads(result.stdout)[0]["stats64"]["tx"]["packets"])
-    except (ValueError, LookupError, TypeError) as error:
-        raise ToolProblem(f"ip shows no counter of {device}: {error}", where=node) from None
+    with blaming(node):
+        for link in json_objects(result.stdout, "ip"):
+            return whole(lookup(link, "stats64", "tx", "packets"), f"ip's counter of {device}")
+        raise ToolProblem(f"ip shows no {device}")
 
 
 def _kernel_device(sandbox: Sandbox, namespace: str) -> bool:
@@ -136,10 +134,8 @@ def _kernel_device(sandbox: Sandbox, namespace: str) -> bool:
     shown = sandbox.run(namespace, ["ip", "-d", "-j", "link", "show", "dev", _DEVICE], limit=_LIMIT)
     if shown.exit_code != 0:
         return False
-    try:
-        return bool(json.loads(shown.stdout)[0]["linkinfo"]["info_kind"] == "ipip")
-    except (ValueError, LookupError, TypeError):
-        return False
+    links = json_objects(shown.stdout, "ip")
+    return any(lookup(link, "linkinfo", "info_kind") == "ipip" for link in links)
 
 
 def choose(sandbox: Sandbox, namespace: str) -> IpipTunnel:

@@ -1,7 +1,7 @@
-"""What every parser needs: numbers that are numbers, and a place to blame.
+"""What a tool printed, as values that can be true: JSON, numbers, words, and a place to blame.
 
-Parsers are pure functions from a tool's text to a frozen report; they know no endpoint. Whatever text they
-are given, they return finite values or raise `CellProblem`.
+Readers are pure functions of a tool's text; they know no endpoint. Whatever text they are given, they return
+finite values or raise `CellProblem`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from pytest_calico_perf.cluster.base import CommandResult, Endpoint
 from pytest_calico_perf.errors import CellProblem, ToolProblem
 
 # Of whatever unit: a million times the fastest link in bit/s, the age of the universe in seconds.
@@ -65,6 +64,19 @@ def whole(value: object, what: str) -> int:
     return int(result)
 
 
+def word(value: object, what: str) -> str:
+    """A name or address a tool printed; empty when it printed none.
+
+    Raises:
+        ToolProblem: It is no text.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ToolProblem(f"{what} is no text")
+    return value
+
+
 def json_object(text: str, tool: str) -> dict[str, Any]:
     """The first JSON object in a tool's output; words before and after it are left alone.
 
@@ -75,13 +87,28 @@ def json_object(text: str, tool: str) -> dict[str, Any]:
     """
     start = text.find("{")
     if start < 0:
-        raise ToolProblem(f"{tool} printed no JSON")
+        raise ToolProblem(f"{tool} printed no JSON: {last_line(text)}")
     try:
         document, _ = json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
         raise ToolProblem(f"{tool} printed malformed JSON") from None
     assert isinstance(document, dict)
     return document
+
+
+def json_objects(text: str, tool: str) -> list[Mapping[str, Any]]:
+    """The objects of the JSON array a tool printed; the empty ones some versions of `ip` put in are left out.
+
+    Raises:
+        ToolProblem: It printed something else.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, list):
+        raise ToolProblem(f"{tool} printed no JSON array: {last_line(text)}")
+    return [item for item in mappings(document) if item]
 
 
 def lookup(document: object, *keys: str) -> Any:
@@ -104,22 +131,11 @@ def last_line(text: str) -> str:
     return lines[-1][:300] if lines else "(it printed nothing)"
 
 
-def has_run(result: CommandResult) -> CommandResult:
-    """Return the result if the tool ran to an end of its own, whatever that end was.
-
-    Exit codes are not believed beyond that (iperf3 -J ends with 0 when it was refused): the parser judges.
-
-    Raises:
-        ToolProblem: It is not installed there, or its time limit ended it.
-    """
-    return result.check() if result.timed_out or result.exit_code == 127 else result
-
-
 @contextmanager
-def blaming(endpoint: Endpoint) -> Iterator[None]:
-    """Problems raised inside that name no place get the endpoint's."""
+def blaming(place: str) -> Iterator[None]:
+    """Problems raised inside that name no place get this one: the name of an endpoint."""
     try:
         yield
     except CellProblem as problem:
-        problem.where = problem.where or endpoint.name
+        problem.where = problem.where or place
         raise

@@ -1,0 +1,210 @@
+"""A scripted world for the campaign, since no real one fails to order.
+
+Reachability and evidence run their own commands against it; that they mean what they say is tested in
+`network/`, on real namespaces.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_calico_perf.campaign import Campaign
+from pytest_calico_perf.cluster.base import CommandResult, EndpointPair
+from pytest_calico_perf.errors import Unsupported
+from pytest_calico_perf.model import Better, Cell, Encapsulation, EndpointKind, Measurement, Mode, Path, Unit
+from pytest_calico_perf.plan import Block, Plan
+
+POD = Path.POD_TO_POD
+BGP, IPIP, VXLAN = (Cell("tcp", POD, mode) for mode in (Mode.BGP, Mode.IPIP, Mode.VXLAN))
+HOST = Cell("tcp", Path.HOST_TO_HOST, None)
+TUNNELS = {Encapsulation.IPIP: "tunl0", Encapsulation.VXLAN: "vxlan.calico"}
+
+
+@dataclass
+class World:
+    """A cluster in memory. Everything anybody asks of it passes `step`, in one order.
+
+    Attributes:
+        script: Cell -> what its next runs give: a number, or a problem to raise.
+        unsupported: Modes that cannot exist here.
+        silent: Modes whose pings get no answer.
+        refused: Cell -> the problem that opening its probe meets.
+        routes: Mode -> device its packets leave by; by default as the mode says.
+        sent: Packets the tunnels have sent.
+        interrupt_at: At which step Ctrl-C is pressed.
+    """
+
+    script: dict[Cell, list[Any]] = field(default_factory=dict)
+    unsupported: set[Mode] = field(default_factory=set)
+    silent: set[Mode] = field(default_factory=set)
+    refused: dict[Cell, Exception] = field(default_factory=dict)
+    routes: dict[Mode, str] = field(default_factory=dict)
+    sent: dict[Encapsulation, int] = field(default_factory=lambda: dict.fromkeys(TUNNELS, 0))
+    interrupt_at: int = -1
+    log: list[tuple[Any, ...]] = field(default_factory=list)
+    given: list[tuple[Cell, float]] = field(default_factory=list)
+    open_now: set[Cell] = field(default_factory=set)
+
+    def step(self, *what: Any) -> None:
+        self.log.append(what)
+        if len(self.log) == self.interrupt_at:
+            raise KeyboardInterrupt
+
+    def logged(self, word: str) -> list[Any]:
+        return [what[1] for what in self.log if what[0] == word]
+
+    # -- Cluster -------------------------------------------------------------------------------
+
+    def pair(self, path: Path, mode: Mode | None) -> EndpointPair:
+        self.step("pair", (path, mode))
+        if mode in self.unsupported:
+            raise Unsupported(f"this kernel has no {mode} device", where="lab")
+        return EndpointPair(path, mode, Place(self, "client", mode), Place(self, "server", mode))
+
+    def host(self, node: str) -> Place:
+        return Place(self, node, None)
+
+    def expected_encapsulation(self, pair: EndpointPair) -> Encapsulation | None:
+        if pair.mode is Mode.CURRENT:
+            return None
+        return Encapsulation.NONE if pair.mode is None else pair.mode.tunnel
+
+    def tunnel_devices(self) -> Mapping[Encapsulation, str]:
+        return TUNNELS
+
+    def tunnel_packets(self, node: str) -> Mapping[Encapsulation, int]:
+        self.step("counters", node)
+        return dict(self.sent)
+
+
+@dataclass
+class Place:
+    """An endpoint whose address tells the mode, so that a route can be answered for it."""
+
+    world: World
+    name: str
+    mode: Mode | None
+    kind = EndpointKind.POD
+    scratch = "/nowhere"
+
+    @property
+    def node(self) -> str:
+        return f"{self.name}-node" if "node" not in self.name else self.name
+
+    @property
+    def address(self) -> str:
+        return f"{self.mode or 'host'}"
+
+    def run(self, argv, *, limit: float) -> CommandResult:
+        self.world.step(argv[0], (self.name, self.mode))
+        out, code = "", 0
+        if argv[0] == "ping":
+            out, code = ("0 received", 1) if self.mode in self.world.silent else ("1 received", 0)
+        elif argv[0] == "iperf3":
+            out = json.dumps({"end": {"sum_received": {"bytes": 262144}}})
+        elif "route" in argv:
+            mode = Mode(argv[-1]) if argv[-1] != "host" else None
+            usual = TUNNELS.get(mode.tunnel, "eth0") if mode else "eth0"
+            device = self.world.routes.get(mode, usual)
+            out = json.dumps([{"dst": "block", "dev": device, "protocol": "bird"}])
+        elif "link" in argv:
+            out = json.dumps([{"ifname": argv[-1], "mtu": 1500}])
+        return CommandResult(tuple(argv), self.name, code, out, "", 0.001)
+
+    def start(self, argv, *, limit: float) -> Place:
+        return self
+
+    def wait_for_output(self, text: str, *, deadline: float) -> None:
+        pass
+
+    def allocate_port(self) -> int:
+        return 5201
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """A probe that gives what the world's script says, else 1, 2, 3, ...; and sends ten packets a run."""
+
+    world: World = field(compare=False)
+    name: str = "tcp"
+    once: bool = False
+    unit: Unit = Unit.BIT_PER_SECOND
+    better: Better = Better.HIGHER
+    tools: tuple[str, ...] = ()
+    seconds: float = 1.0
+
+    def suits(self, path: Path) -> bool:
+        return True
+
+    @contextmanager
+    def open(self, pair: EndpointPair) -> Iterator[Callable[[], Measurement]]:
+        cell = Cell(self.name, pair.path, pair.mode)
+        self.world.step("open", cell)
+        if cell in self.world.refused:
+            raise self.world.refused[cell]
+        self.world.open_now.add(cell)
+        try:
+            yield lambda: self._measure(cell)
+        finally:
+            self.world.open_now.discard(cell)
+
+    def _measure(self, cell: Cell) -> Measurement:
+        self.world.step("run", cell)
+        script = self.world.script.get(cell, [])
+        value = script.pop(0) if script else float(len(self.world.given) + 1)
+        if isinstance(value, BaseException):
+            raise value
+        if cell.mode and cell.mode.tunnel in TUNNELS:
+            self.world.sent[cell.mode.tunnel] += 10
+        self.world.given.append((cell, value))
+        return Measurement(value, 1.0, {"value": value})
+
+
+@dataclass
+class Listener:
+    """An observer that can be interrupted like everything else."""
+
+    world: World
+
+    def block_started(self, plan: Plan, block: Block) -> None:
+        self.world.step("block_started", block.name)
+
+    def round_started(self, block: Block, number: int) -> None:
+        self.world.step("round_started", number)
+
+    def run_done(self, block: Block, number: int, cell: Cell, value: float | None) -> None:
+        self.world.step("run_done", (number, cell, value))
+
+    def round_done(self, block: Block, number: int) -> None:
+        self.world.step("round_done", number)
+
+    def block_done(self, block: Block) -> None:
+        self.world.step("block_done", block.name)
+
+
+@dataclass(frozen=True)
+class Rounds:
+    by_name: Mapping[str, Scripted]
+    count: int
+    warm_up_rounds: int
+
+    def rounds_of(self, probe: Scripted) -> int:
+        return self.count
+
+
+def campaign_on(
+    world: World, *cells: Cell, rounds: int = 4, warm_up: int = 0, alone: bool = True, **probe: Any
+) -> Campaign:
+    names = dict.fromkeys(cell.probe for cell in cells)
+    schedule = Rounds({name: Scripted(world, name, **probe) for name in names}, rounds, warm_up)
+    return Campaign(Plan.of(cells, schedule), world, Listener(world), alone=alone)
