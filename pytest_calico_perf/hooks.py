@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from pytest_calico_perf.errors import RecordProblem, SettingProblem
 from pytest_calico_perf.fixtures import RESULT_KEY, SESSION_KEY
+from pytest_calico_perf.model import RunRecord
 from pytest_calico_perf.progress import Progress
 from pytest_calico_perf.report import html, records, terminal
 from pytest_calico_perf.report.article import published_averages
@@ -57,6 +59,8 @@ class ReportHooks:
         self._problems: list[str] = []
         self._notes: list[str] = []
         self._introduced = False
+        self._final: RunRecord | None = None
+        self._compared: list[dict[str, Any]] = []
         self._previous_handlers: dict[int, Any] = {}
         live = self._rewrite if sys.stdout.isatty() else None
         self.progress = Progress(line=self._line, rewrite=live, width=_columns)
@@ -64,6 +68,11 @@ class ReportHooks:
     @property
     def _session(self) -> Session:
         return self._config.stash[SESSION_KEY]
+
+    @property
+    def _record(self) -> RunRecord:
+        """What all reports show: after the end one and the same, so that they agree to the last digit."""
+        return self._final or self._session.record()
 
     # -- terminal ------------------------------------------------------------------------------
 
@@ -128,7 +137,7 @@ class ReportHooks:
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The comparison closes the output: it is what people came for."""
-        record = self._session.record()
+        record = self._record
         if record.results or record.problem:
             terminalreporter.section("calico-perf: comparison")
             lines = terminal.render(comparison(record), _columns(), record.problem, notes(record))
@@ -141,7 +150,7 @@ class ReportHooks:
             share = format_percent(record.measuring_seconds / record.wall_seconds)
             cut = "; the run was cut short" if record.interrupted else ""
             terminalreporter.line(f"{share} of {format_duration(record.wall_seconds)} spent measuring{cut}")
-        for note in self._notes:
+        for note in [*self._notes, *self._differences()]:
             terminalreporter.line(note)
         for problem in self._problems:
             terminalreporter.line(f"calico-perf: {problem}", red=True)
@@ -175,7 +184,8 @@ class ReportHooks:
         ours = self._session
         if session.shouldstop or session.shouldfail:  # --maxfail, -x
             ours.interrupted = True
-        self._save(ours)
+        self._final = ours.record()
+        self._save(self._final, ours.settings.json)
         if ours.settings.keep:
             self._keep(ours)
         elif problem := ours.close():
@@ -189,12 +199,11 @@ class ReportHooks:
         if lines:
             self._notes += ["calico-perf: everything stays up; enter with", *(f"  {line}" for line in lines)]
 
-    def _save(self, session: Session) -> None:
-        path = session.settings.json
+    def _save(self, record: RunRecord, path: Path | None) -> None:
         if path is None or self._config.option.collectonly:
             return
         try:
-            records.write(records.document(session.record()), path)
+            records.write(records.document(record), path)
         except RecordProblem as problem:
             self._problems.append(str(problem))
         else:
@@ -210,7 +219,31 @@ class ReportHooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_generate_machine_info(self) -> dict[str, Any]:
         """Describe cluster and nodes, not only the machine pytest runs on."""
-        return machine_info(self._session.record().cluster)
+        return machine_info(self._record.cluster)
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_benchmark_compare_machine_info(
+        self, machine_info: dict[str, Any], compared_benchmark: dict[str, Any]
+    ) -> None:
+        """Put the comparison of the two clusters off until ours is up.
+
+        pytest-benchmark asks before that, and would warn of a difference in every run; so it is shown none.
+        """
+        self._compared.append(compared_benchmark["machine_info"])
+        compared_benchmark["machine_info"] = machine_info
+
+    def _differences(self) -> list[str]:
+        now = machine_info(self._record.cluster)
+        found = []
+        for before in self._compared:
+            keys = [key for key in now if key != "cluster" and before.get(key) != now[key]]
+            cluster = before.get("cluster") or {}
+            keys += [f"cluster {key}" for key, value in now["cluster"].items() if cluster.get(key) != value]
+            if keys:
+                found.append(
+                    f"calico-perf: the benchmark compared with is of another place: {', '.join(keys)}"
+                )
+        return found
 
     # -- pytest-html ---------------------------------------------------------------------------
 
@@ -237,7 +270,7 @@ class ReportHooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
         """The comparison, above everything else."""
-        prefix.append(html.render(self._session.record()))
+        prefix.append(html.render(self._record))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:

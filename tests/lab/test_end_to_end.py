@@ -143,3 +143,18 @@ def test_a_cell_may_be_asked_twice(pytester: pytest.Pytester) -> None:
         """
     )
     pytester.runpytest_subprocess("--calico-mode=bgp", "--calico-rounds=1").assert_outcomes(passed=1)
+
+
+def test_a_compared_benchmark_is_of_the_same_cluster_or_the_difference_is_named(
+    suite, pytester: pytest.Pytester
+) -> None:
+    small = ("--calico-mode=bgp", "--calico-probe=ping", "--calico-path=pod-to-pod", "--calico-rounds=2")
+    suite(*small, "--benchmark-autosave")
+    same = suite(*small, "--benchmark-compare")
+    same.stdout.fnmatch_lines(["test_ping?pod-to-pod-bgp? (0001_*"])
+    assert "another place" not in same.stdout.str()
+    assert "machine_info is different" not in same.stdout.str() + same.stderr.str()
+    other = suite(*small, "--benchmark-compare", "--calico-cluster=lab-two-subnets", "--calico-mode=vxlan")
+    other.stdout.fnmatch_lines(
+        ["calico-perf: the benchmark compared with is of another place: cluster name, *"]
+    )
