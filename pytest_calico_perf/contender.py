@@ -117,6 +117,7 @@ class Contender:
         if self.problem is None and not samples and not complete:
             return None
         probe = self._block.probe
+        told = self._told(control, complete=complete)
         return CellResult(
             cell=self.cell,
             outcome=Outcome.OK if self.problem is None else outcome_of(self.problem),
@@ -125,9 +126,9 @@ class Contender:
             samples=tuple(samples.values()),
             rounds=tuple(samples),
             reason=self._reason(),
-            details=self._told(control, complete=complete),
+            details=told,
             runs=tuple(self._taken[number].details for number in samples),
-            evidence=self._evidence(),
+            evidence=self._evidence(told),
             control=MappingProxyType(dict(control.samples) if control and control is not self else {}),
         )
 
@@ -168,8 +169,10 @@ class Contender:
             told["control_problem"] = str(control.problem)
         return told
 
-    def _evidence(self) -> dict[str, Any]:
+    def _evidence(self, told: Mapping[str, Any]) -> dict[str, Any]:
         shown = self.before.to_json(self.after) if self.before else {}
+        if "mss" in told:  # of the measured connection itself: what the path's MTU came to
+            shown["mss"] = told["mss"]
         if self.reachability:
             shown["reachability"] = self.reachability.to_json()
         return shown

@@ -62,12 +62,25 @@ def test_every_report_tells_the_same_story(suite, pytester: pytest.Pytester) -> 
 
 
 def test_evidence_shows_each_mode_on_the_wire(suite, pytester: pytest.Pytester) -> None:
-    modes = ["bgp", "ipip", "vxlan"]
-    suite(f"--calico-mode={','.join(modes)}", *SMALL).assert_outcomes(passed=4)
-    devices = {m: json.dumps(cells(pytester)["ping", "pod-to-pod", m]["evidence"]) for m in modes}
-    assert "tunl0" in devices["ipip"]
-    assert "vxlan.calico" in devices["vxlan"]
-    assert '"device": "eth0"' in devices["bgp"]
+    modes = ("bgp", "ipip", "vxlan")
+    options = ("--calico-probe=tcp", "--calico-path=pod-to-pod", "--calico-rounds=1")
+    suite(f"--calico-mode={','.join(modes)}", *options).assert_outcomes(passed=3)
+    evidence = {mode: cells(pytester)["tcp", "pod-to-pod", mode]["evidence"] for mode in modes}
+    devices = {
+        mode: (shown["forward"]["device"], shown["backward"]["device"]) for mode, shown in evidence.items()
+    }
+    assert devices == {
+        "bgp": ("eth0", "eth0"), "ipip": ("tunl0", "tunl0"), "vxlan": ("vxlan.calico", "vxlan.calico")
+    }  # fmt: skip
+    # 1500 bytes less IPv4 and TCP with timestamps (52), less 20 for IPIP or 50 for VXLAN.
+    assert {mode: shown["mss"] for mode, shown in evidence.items()} == {
+        "bgp": 1448,
+        "ipip": 1428,
+        "vxlan": 1398,
+    }
+    for mode in ("ipip", "vxlan"):
+        counter = evidence[mode]["tunnel_packets"][mode]
+        assert counter["after"] > counter["before"]
 
 
 def test_two_subnets_with_all_modes(suite, pytester: pytest.Pytester) -> None:
