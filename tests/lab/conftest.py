@@ -9,8 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from pytest_calico_perf.cluster.lab.cluster import LabCluster
 from pytest_calico_perf.cluster.lab.sandbox import Sandbox
+from pytest_calico_perf.model import Mode
+from tests.lab.labs import lab
 from tests.lab.runs import SUITE
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[LabCluster]:
+    """The default lab, in every mode."""
+    with LabCluster(lab("lab"), tuple(Mode)) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -12,23 +12,11 @@ import pytest
 from pytest_calico_perf.cluster.base import EndpointPair
 from pytest_calico_perf.cluster.lab.cluster import LabCluster
 from pytest_calico_perf.cluster.lab.topology import FABRIC
-from pytest_calico_perf.clusterfile import LabFile, load
 from pytest_calico_perf.model import Encapsulation, Mode, Path
+from tests.lab.labs import lab, ping, run
 
 NONE, IPIP, VXLAN = Encapsulation
 MODES = tuple(Mode)
-
-
-def lab(name: str, **changes: object) -> LabFile:
-    file = load(name)
-    assert isinstance(file, LabFile)
-    return file.model_copy(update=changes)
-
-
-@pytest.fixture(scope="module")
-def one() -> Iterator[LabCluster]:
-    with LabCluster(lab("lab"), MODES) as cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +30,6 @@ def near() -> Iterator[LabCluster]:
     """Two subnets, but client and server in the same one."""
     with LabCluster(lab("lab-two-subnets", pair=("node1", "node2")), MODES) as cluster:
         yield cluster
-
-
-def run(endpoint, *argv: str, limit: float = 20) -> str:
-    return endpoint.run(argv, limit=limit).check().stdout
-
-
-def ping(pair: EndpointPair, *options: str):
-    return pair.client.run(
-        ["ping", "-n", "-c", "2", "-i", "0.05", "-W", "1", *options, pair.server.address], limit=10
-    )
 
 
 def on_the_wire(cluster: LabCluster, action: Callable[[], object], *options: str) -> list[str]:

@@ -14,37 +14,14 @@ from pathlib import Path as FilePath
 import pytest
 
 import pytest_calico_perf
-from pytest_calico_perf.cluster.base import EndpointPair
 from pytest_calico_perf.cluster.lab.builder import Builder
 from pytest_calico_perf.cluster.lab.cluster import LabCluster
 from pytest_calico_perf.cluster.lab.topology import FABRIC
-from pytest_calico_perf.clusterfile import LabFile, load
 from pytest_calico_perf.errors import ClusterProblem, NotReady, Unsupported, UsageProblem
 from pytest_calico_perf.model import Mode, Path
+from tests.lab.labs import lab, ping, run
 
 MODES = tuple(Mode)
-
-
-def lab(name: str, **changes: object) -> LabFile:
-    file = load(name)
-    assert isinstance(file, LabFile)
-    return file.model_copy(update=changes)
-
-
-@pytest.fixture(scope="module")
-def one() -> Iterator[LabCluster]:
-    with LabCluster(lab("lab"), MODES) as cluster:
-        yield cluster
-
-
-def run(endpoint, *argv: str, limit: float = 20) -> str:
-    return endpoint.run(argv, limit=limit).check().stdout
-
-
-def ping(pair: EndpointPair, *options: str):
-    return pair.client.run(
-        ["ping", "-n", "-c", "2", "-i", "0.05", "-W", "1", *options, pair.server.address], limit=10
-    )
 
 
 class TestFields:
@@ -193,6 +170,7 @@ from pytest_calico_perf.cluster.lab.cluster import LabCluster
 from pytest_calico_perf.clusterfile import load
 from pytest_calico_perf.errors import Unsupported
 from pytest_calico_perf.model import Mode, Path
+from tests.lab.labs import lab, ping, run
 with LabCluster(load("lab"), (Mode.IPIP, Mode.VXLAN, Mode.BGP)) as cluster:
     said = {"facts": dict(cluster.facts())}
     for mode in cluster.modes:
