@@ -65,7 +65,8 @@ def test_a_fault_of_large_tcp_passes_both_pings_and_is_found_by_bulk(network, no
 
 
 def test_a_firewall_that_lets_only_icmp_pass_is_found_by_bulk(network):
-    network.ip("router", "rule", "add", "ipproto", "tcp", "pref", "10", "blackhole")
+    # By number: a minimal Debian has no /etc/protocols to look the name up in.
+    network.ip("router", "rule", "add", "ipproto", "6", "pref", "10", "blackhole")
     problem = refused(network)
     assert "TCP bulk to pod2 (198.19.202.2) failed: iperf3 says" in problem.what
     assert "firewall that lets only ICMP pass" in problem.remedy
@@ -98,7 +99,7 @@ def test_a_missing_route_points_at_bgp_and_felix(network):
 
 def test_a_tunnel_whose_packets_are_dropped_points_at_its_port(network):
     network.encapsulate()
-    network.ip("router", "rule", "add", "ipproto", "udp", "pref", "10", "blackhole")
+    network.ip("router", "rule", "add", "ipproto", "17", "pref", "10", "blackhole")
     problem = refused(network, mode=Mode.VXLAN)
     assert "dev vxlan.calico" in problem.what
     assert problem.remedy == "let UDP port 4789 pass between the nodes"
