@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from pytest_calico_perf.cluster.lab.command import SandboxCommand
 from pytest_calico_perf.cluster.lab.sandbox import Sandbox
 from pytest_calico_perf.errors import ClusterProblem
+from tests.lab.owner import wait_until
 
 # include/uapi/linux/ptrace.h
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_O_TRACEEXIT = 17, 0x4206, 1 << 6
@@ -43,13 +43,6 @@ def unkillable(command: SandboxCommand) -> Iterator[SandboxCommand]:
         wait_until(lambda: state(pid) == "t")
         ptrace(PTRACE_DETACH, pid, 0)
         command._process.wait(DEADLINE)
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not true():
-        assert time.monotonic() < end, "did not come true in time"
-        time.sleep(0.02)
 
 
 def test_finish_gives_up_on_it_with_a_problem_that_names_it(sandbox: Sandbox) -> None:
