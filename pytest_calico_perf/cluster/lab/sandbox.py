@@ -280,7 +280,8 @@ class Sandbox:
     def _enter(self, namespace: str | None) -> list[str]:
         net = f"--net={self._outside(NAMESPACES)}/{namespace}" if namespace else "--net"
         user = ["--user", "--preserve-credentials"] if self._user_namespace else []
-        return ["nsenter", "--target", str(self.pid), *user, "--pid", "--mount", net]
+        # The keeper's root, too: in a chroot, that of its mount namespace is another one.
+        return ["nsenter", "--target", str(self.pid), *user, "--pid", "--mount", "--root", net]
 
     def _outside(self, path: str) -> Path:
         """Where this process sees a file of the sandbox (proc_pid_root(5))."""

@@ -317,8 +317,27 @@ class Network:
         self.down()
 
 
+@pytest.fixture(scope="session")
+def named_namespaces() -> Iterator[None]:
+    """ip-netns(8) makes its folder a mount the first time; where it was none, it is none again afterwards."""
+    folder = File("/run/netns")
+    had_folder, had_mount = folder.is_dir(), is_mounted(folder)
+    yield
+    while not had_mount and is_mounted(folder):  # it may be one on top of the other
+        sh("umount", str(folder))
+    if not had_folder and folder.is_dir():
+        folder.rmdir()
+
+
+def is_mounted(folder: File) -> bool:
+    """Whether something is mounted there; Path.is_mount() sees no mount of a folder on itself."""
+    return any(
+        line.split()[4] == str(folder) for line in File("/proc/self/mountinfo").read_text().splitlines()
+    )
+
+
 @pytest.fixture
-def network(tmp_path: File) -> Iterator[Network]:
+def network(tmp_path: File, named_namespaces: None) -> Iterator[Network]:
     if os.geteuid() != 0:
         pytest.skip("needs root: makes network namespaces")
     network = Network(tmp_path)
