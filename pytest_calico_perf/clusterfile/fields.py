@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network
 from typing import Annotated, Any
@@ -24,15 +23,13 @@ from pydantic_core import PydanticCustomError
 from pytest_calico_perf.clusterfile.located_yaml import FieldPath, LocatedYaml
 from pytest_calico_perf.errors import ClusterFileProblem, did_you_mean
 from pytest_calico_perf.model import Mode, Path
+from pytest_calico_perf.units import parse_rate
 
 MOST_ROUNDS = 100_000
 """Rounds of a cell; more than anybody has the time for."""
 
 LONGEST_DURATION = 86_400
 """Measuring time of one sample, in seconds: a day."""
-
-_RATE = re.compile(r"(\d+(?:\.\d+)?) ?(|k|M|G)bit/s")
-_FACTOR = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 def misfit(field: FieldPath, message: str, *, other: FieldPath = ()) -> PydanticCustomError:
@@ -49,10 +46,12 @@ def _network(value: object) -> IPv4Network:
 def _bit_per_second(value: object) -> object:
     if value is None:
         return None
-    match = _RATE.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a rate with its unit, such as 200 Mbit/s (bit/s, kbit/s, Mbit/s, Gbit/s)")
-    return round(float(match[1]) * _FACTOR[match[2]])
+    try:
+        if isinstance(value, str):
+            return round(parse_rate(value))
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("must be a rate with its unit, such as 200 Mbit/s (bit/s, kbit/s, Mbit/s, Gbit/s)")
 
 
 def _no_repeats(words: tuple[Any, ...]) -> tuple[Any, ...]:
