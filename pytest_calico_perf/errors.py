@@ -6,7 +6,10 @@
     │   └── ClusterFileProblem     a cluster file: names file, line and field
     ├── ClusterProblem             the cluster could not be brought up, used or taken down
     │   ├── RequirementMissing     this machine lacks something; names it and the package that has it
-    │   └── NotReady               it did not become ready before its deadline
+    │   ├── NotReady               it did not become ready before its deadline
+    │   ├── ApiProblem             the Kubernetes API refused, failed or could not be reached
+    │   ├── HostProblem            a host could not be logged in to, or the connection to it broke
+    │   └── NotRestored            something of ours could not be removed, or something of theirs not put back
     ├── CellProblem                ends one cell and no other
     │   ├── Unreachable            no packet, or no payload, gets from client to server
     │   ├── ToolProblem            a tool is missing, died, timed out or printed what cannot be true
@@ -71,6 +74,26 @@ class RequirementMissing(ClusterProblem):
 
 class NotReady(ClusterProblem):
     """The cluster, or a path in it, did not become ready before its deadline."""
+
+
+class ApiProblem(ClusterProblem):
+    """The Kubernetes API refused, failed or could not be reached.
+
+    Attributes:
+        status: The HTTP status it answered with; None when it did not answer.
+    """
+
+    def __init__(self, what: str, *, status: int | None = None, where: str = "", remedy: str = "") -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.status = status
+
+
+class HostProblem(ClusterProblem):
+    """A host could not be logged in to over SSH, or the connection to it broke."""
+
+
+class NotRestored(ClusterProblem):
+    """Something of ours could not be removed, or something of theirs not put back; says which and how to."""
 
 
 class CellProblem(CalicoPerfError):

@@ -66,8 +66,8 @@ def collect(cluster: Cluster, pair: EndpointPair) -> Evidence:
         client=_identity(pair.client),
         server=_identity(pair.server),
         expected=cluster.expected_encapsulation(pair),
-        forward=route_to(cluster.host(pair.client.node), pair.server.address),
-        backward=route_to(cluster.host(pair.server.node), pair.client.address),
+        forward=route_to(cluster.host(pair.client.node), pair.server.own_address),
+        backward=route_to(cluster.host(pair.server.node), pair.client.own_address),
         tunnel_packets=dict(cluster.tunnel_packets(pair.client.node)),
     )
 
@@ -116,7 +116,9 @@ def reverse(pair: EndpointPair) -> EndpointPair:
 
 
 def _identity(endpoint: Endpoint) -> dict[str, str]:
-    return {"name": endpoint.name, "node": endpoint.node, "address": endpoint.address}
+    identity = {"name": endpoint.name, "node": endpoint.node, "address": endpoint.own_address}
+    behind_service = endpoint.address != endpoint.own_address
+    return {**identity, "service": endpoint.address} if behind_service else identity
 
 
 def _wrong_device(
@@ -133,8 +135,8 @@ def _wrong_device(
     if right:
         return None
     return (
-        f"packets from {pair.client.name} to {pair.server.name} ({pair.server.address}) should go {should}, "
-        f"but {pair.client.node} sends them through {route.device} ({route})"
+        f"packets from {pair.client.name} to {pair.server.name} ({pair.server.own_address}) should go "
+        f"{should}, but {pair.client.node} sends them through {route.device} ({route})"
     )
 
 

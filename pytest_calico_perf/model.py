@@ -64,6 +64,7 @@ class Path(StrEnum):
     POD_TO_HOST = "pod-to-host"
     POD_TO_POD = "pod-to-pod"
     POD_TO_POD_SAME_NODE = "pod-to-pod-same-node"
+    POD_TO_SERVICE = "pod-to-service"  # a pod of another node behind a ClusterIP
 
     @property
     def client(self) -> EndpointKind:
@@ -72,8 +73,14 @@ class Path(StrEnum):
 
     @property
     def server(self) -> EndpointKind:
-        """Kind of the endpoint that answers."""
-        return EndpointKind(self.value.split("-to-")[1].removesuffix("-same-node"))
+        """Kind of the endpoint that answers: behind a Service, a pod."""
+        word = self.value.split("-to-")[1].removesuffix("-same-node")
+        return EndpointKind.POD if self.via_service else EndpointKind(word)
+
+    @property
+    def via_service(self) -> bool:
+        """Whether the client asks a ClusterIP instead of the server itself."""
+        return self is Path.POD_TO_SERVICE
 
     @property
     def same_node(self) -> bool:

@@ -86,10 +86,13 @@ def check(cluster: Cluster, pair: EndpointPair) -> Reachability:
     """
     not_checked: dict[str, str] = {}
     try:
-        _small_ping(pair)
+        if not pair.path.via_service:
+            _small_ping(pair)
         interface_mtu = _interface_mtu(pair)
-        if interface_mtu is None:
-            path_mtu = None
+        path_mtu = None
+        if pair.path.via_service:
+            not_checked["ping"] = "a ClusterIP answers none"
+        elif interface_mtu is None:
             not_checked["full-size ping"] = f"{pair.client.name} has neither ip nor /sys to read its MTU from"
         else:
             path_mtu = _full_size_ping(pair, interface_mtu)
@@ -253,7 +256,7 @@ def _explained(cluster: Cluster, pair: EndpointPair, no_way: _NoWay) -> Unreacha
 def _gather(cluster: Cluster, pair: EndpointPair) -> _Facts:
     """Ask the nodes; one that cannot be asked leaves a gap, not a second failure."""
     here, there = cluster.host(pair.client.node), cluster.host(pair.server.node)
-    to_server, refusal = _ask_route(here, pair.server.address)
+    to_server, refusal = _ask_route(here, pair.server.own_address)
     other_node = pair.client.node != pair.server.node
     to_node = _ask_route(here, there.address)[0] if other_node else None
     asks_pod = pair.server.kind is EndpointKind.POD
@@ -263,7 +266,7 @@ def _gather(cluster: Cluster, pair: EndpointPair) -> _Facts:
         refusal=refusal,
         to_node=to_node,
         node_answers=_ask_ping(here, there.address) if other_node else None,
-        server_answers_its_node=_ask_ping(there, pair.server.address) if asks_pod else None,
+        server_answers_its_node=_ask_ping(there, pair.server.own_address) if asks_pod else None,
         tunnel=tunnels.get(to_server.device, Encapsulation.NONE) if to_server else None,
     )
 

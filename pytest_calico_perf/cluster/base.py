@@ -104,7 +104,11 @@ class Endpoint(Protocol):
 
     @property
     def address(self) -> str:
-        """Its IPv4 address, dotted."""
+        """The IPv4 address clients ask for, dotted: its own, or that of the Service it stands behind."""
+
+    @property
+    def own_address(self) -> str:
+        """Its own IPv4 address: what its servers listen at and what routes are judged by."""
 
     @property
     def scratch(self) -> str:

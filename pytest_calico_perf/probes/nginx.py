@@ -72,7 +72,7 @@ def nginx(endpoint: Endpoint) -> Iterator[Nginx]:
     """
     port = endpoint.allocate_port()
     base = file_base(endpoint, "nginx", port)
-    endpoint.write_file(f"{base}.conf", configuration(base, endpoint.address, port))
+    endpoint.write_file(f"{base}.conf", configuration(base, endpoint.own_address, port))
     # -e stderr: from its start on, not only once it has read error_log; /var/log may be closed to us.
     argv = ["nginx", "-e", "stderr", "-p", endpoint.scratch, "-c", f"{base}.conf"]
     with serving(endpoint, argv, ready=_LISTENING, limit=BLOCK_LIMIT) as process:

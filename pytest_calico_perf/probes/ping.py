@@ -206,7 +206,7 @@ class Ping:
         return self.count * self.interval + 0.05
 
     def suits(self, path: Path) -> bool:
-        return path in Path
+        return not path.via_service  # a ClusterIP is a rule for TCP and UDP ports: nobody answers an echo
 
     def lasting(self, seconds: float) -> Self:
         return dataclasses.replace(self, count=min(_SEQUENCES, max(1, round(seconds / self.interval))))

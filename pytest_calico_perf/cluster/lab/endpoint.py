@@ -49,6 +49,10 @@ class LabEndpoint:
     _ports: _Ports = field(default_factory=_Ports, init=False, repr=False, compare=False)
 
     @property
+    def own_address(self) -> str:
+        return self.address
+
+    @property
     def scratch(self) -> str:
         return self.sandbox.scratch(self.namespace)
 

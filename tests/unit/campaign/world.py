@@ -99,6 +99,8 @@ class Place:
     def address(self) -> str:
         return f"{self.mode or 'host'}"
 
+    own_address = address
+
     def run(self, argv, *, limit: float) -> CommandResult:
         self.world.step(argv[0], (self.name, self.mode))
         out, code = "", 0

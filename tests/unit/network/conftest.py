@@ -88,6 +88,10 @@ class NetnsEndpoint:
     commands: list[tuple[str, ...]] = field(default_factory=list)
     _ports: Iterator[int] = field(default_factory=lambda: itertools.count(5301))
 
+    @property
+    def own_address(self) -> str:
+        return self.address
+
     def _wrapped(self, argv: Sequence[str], limit: float) -> list[str]:
         program = f"/nonexistent/{argv[0]}" if argv[0] in self.without else argv[0]
         return ["ip", "netns", "exec", self.netns, "timeout", "-k", "1", str(limit), program, *argv[1:]]

@@ -36,6 +36,7 @@ class Liar:
     exit_code: int = 0
     kind = EndpointKind.POD
     address = "198.18.0.2"
+    own_address = address
     scratch = "/nowhere"
 
     @property

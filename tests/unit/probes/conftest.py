@@ -118,6 +118,10 @@ class LocalEndpoint:
     def node(self) -> str:
         return self.name
 
+    @property
+    def own_address(self) -> str:
+        return self.address
+
     def run(self, argv: Sequence[str], *, limit: float) -> CommandResult:
         begin = time.monotonic()
         done = subprocess.run(
