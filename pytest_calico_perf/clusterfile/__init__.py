@@ -11,6 +11,14 @@ from pytest_calico_perf.clusterfile.fields import (
     Defaults,
     OwnProfile,
 )
+from pytest_calico_perf.clusterfile.images import Images, PullPolicy, Role
+from pytest_calico_perf.clusterfile.kubernetes import (
+    Hosts,
+    KubernetesFile,
+    Nodes,
+    Pools,
+    Timeouts,
+)
 from pytest_calico_perf.clusterfile.lab import (
     BENCHMARK_RANGE,
     BLOCK_PREFIX,
@@ -21,6 +29,8 @@ from pytest_calico_perf.clusterfile.lab import (
     Subnet,
 )
 from pytest_calico_perf.clusterfile.loading import ClusterFiles, load, parse
+from pytest_calico_perf.clusterfile.ssh import Ssh
+from pytest_calico_perf.clusterfile.workload import Resources, TaintEffect, Toleration, TolerationOperator
 
 __all__ = [
     "BENCHMARK_RANGE",
@@ -32,10 +42,23 @@ __all__ = [
     "ClusterFile",
     "ClusterFiles",
     "Defaults",
+    "Hosts",
+    "Images",
+    "KubernetesFile",
     "LabFile",
+    "Nodes",
     "OwnProfile",
+    "Pools",
+    "PullPolicy",
+    "Resources",
+    "Role",
     "Router",
+    "Ssh",
     "Subnet",
+    "TaintEffect",
+    "Timeouts",
+    "Toleration",
+    "TolerationOperator",
     "load",
     "parse",
 ]

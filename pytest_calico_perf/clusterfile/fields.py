@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network
 from typing import Annotated, Any
 
@@ -30,6 +30,10 @@ MOST_ROUNDS = 100_000
 
 LONGEST_DURATION = 86_400
 """Measuring time of one sample, in seconds: a day."""
+
+
+Blame = Callable[[str, str], ClusterFileProblem]
+"""Makes a problem of what happened and what to do about it; knows the field."""
 
 
 def misfit(field: FieldPath, message: str, *, other: FieldPath = ()) -> PydanticCustomError:
@@ -156,6 +160,13 @@ class ClusterFile(Model):
     def problem(self, field: FieldPath, message: str, *, remedy: str = "") -> ClusterFileProblem:
         """A problem with a field, which is spelt as in the file: `("profiles", "mine", "warm-up-rounds")`."""
         return self._document.problem(field, message, remedy=remedy)
+
+    def check(self) -> None:
+        """Check what the file names on this machine: credentials, keys. Touches no network.
+
+        Raises:
+            ClusterFileProblem: Something is not there or cannot be used.
+        """
 
     def check_modes(self, modes: Iterable[Mode]) -> None:
         """Check that this cluster can carry the modes.

@@ -11,7 +11,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pytest_calico_perf.clusterfile.fields import ClusterFile
+from pytest_calico_perf.clusterfile.kubernetes import KubernetesFile
 from pytest_calico_perf.clusterfile.lab import LabFile
+from pytest_calico_perf.clusterfile.local_file import FOLDER
 from pytest_calico_perf.clusterfile.located_yaml import FieldPath, LocatedYaml, read
 from pytest_calico_perf.errors import ClusterFileProblem, did_you_mean
 
@@ -32,7 +34,7 @@ _PLAIN = {  # what pydantic says in Python's words
 class ClusterFiles:
     """The folders in which a cluster's bare name is looked up."""
 
-    KINDS: ClassVar[Mapping[str, type[ClusterFile]]] = {"lab": LabFile}
+    KINDS: ClassVar[Mapping[str, type[ClusterFile]]] = {"lab": LabFile, "kubernetes": KubernetesFile}
 
     def __init__(self, *folders: FilePath) -> None:
         self._folders = folders
@@ -115,7 +117,7 @@ def parse(text: str, source: str) -> ClusterFile:
         hint = did_you_mean(str(kind), known)
         raise document.problem(("kind",), f"unknown kind {kind!r}{hint}", remedy=f"known: {', '.join(known)}")
     try:
-        cluster = known[kind].model_validate(document.data)
+        cluster = known[kind].model_validate(document.data, context={FOLDER: FilePath(source).parent})
     except ValidationError as error:
         problems = [_explain(detail, document) for detail in error.errors(include_url=False)]
         # What is wrong inside a list also makes pydantic call the list too short: the inner one is the cause.
@@ -139,10 +141,9 @@ def _explain(detail: ErrorDetails, document: LocatedYaml) -> tuple[FieldPath, st
     if detail["type"] == "misfit":
         message = str(context["message"])
         if context["other"]:
-            message = message.replace("{line}", str(document.line(context["other"])))
+            message = message.replace("{line}", str(document.line((*field, *context["other"]))))
         return (*field, *context["field"]), message
-    got = repr(detail["input"])
-    got = got if len(got) <= 60 else f"{got[:57]}..."
+    got = _quoted(detail["input"])
     if detail["type"] == "missing":
         return field, "field is missing"
     if detail["type"] == "enum":
@@ -160,3 +161,12 @@ def _explain(detail: ErrorDetails, document: LocatedYaml) -> tuple[FieldPath, st
         field,
         f"{message}, not {got}" if "should" in message or "must" in message else f"{message} ({got})",
     )
+
+
+def _quoted(value: object) -> str:
+    """What was found, as Python writes it, in at most 60 characters."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more digits than Python cares to write (sys.set_int_max_str_digits)
+        return "a number this long"
+    return text if len(text) <= 60 else f"{text[:57]}..."

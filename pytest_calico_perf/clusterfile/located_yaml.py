@@ -50,8 +50,13 @@ def show(field: FieldPath) -> str:
     """A field as people write it: `subnets[0].range`."""
     text = ""
     for part in field:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part}]" if isinstance(part, int) else f".{plain(part)}" if text else plain(part)
     return text
+
+
+def plain(text: str) -> str:
+    """A text that keeps to its line and leaves the terminal alone: quoted and escaped where it would not."""
+    return text if text.isprintable() else ascii(text)
 
 
 def read(text: str, source: str) -> LocatedYaml:
@@ -120,7 +125,7 @@ def _build(node: yaml.Node, field: FieldPath, lines: dict[FieldPath, int], sourc
             if key in result:
                 first = lines[*field, key]
                 raise ClusterFileProblem(
-                    f"{key} is given twice, first in line {first}",
+                    f"{plain(key)} is given twice, first in line {first}",
                     where=f"{source}:{line}: {show((*field, key))}",
                     remedy="keep one of them",
                 )

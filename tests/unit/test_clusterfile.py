@@ -156,6 +156,9 @@ def test_rates_are_read_in_bit_per_second(text, rate):
         ("name: rack2", "name: rack1", "f.yaml:7: subnets[1].name", "two subnets are called rack1"),
         ("name: mine", "name: Mine Own", "f.yaml:2: name", "should be small letters, digits and single dashes"),
         ("name: mine", "name: mine\nname: yours", "f.yaml:3: name", "name is given twice, first in line 2"),
+        ("name: mine", 'name: mine\n"a\\nb": 1', "f.yaml:3: 'a\\nb'", "unknown field"),
+        ("name: mine", 'name: mine\n"\\e[2J": 1\n"\\e[2J": 2', "f.yaml:4: '\\x1b[2J'", "'\\x1b[2J' is given twice"),
+        ("name: mine", "name: mine\nmtu: 0x" + "f" * 5000, "f.yaml:3: mtu", "less than or equal to 65535, not a number this long"),
         ("name: mine", "name: mine\n7: seven", "f.yaml:3", "a field's name must be a word"),
         ("name: mine", "name: &a mine", "f.yaml:2", "anchors and aliases (&a)"),
         ("name: mine", "name: !!python/name:os.system x", "f.yaml:2", "could not determine a constructor"),
@@ -266,7 +269,7 @@ def test_no_value_of_a_field_ends_in_a_traceback(value, field):
     [
         (
             "lob",
-            "no cluster has this name, did you mean 'lab'? known: lab, lab-two-subnets; or give the path",
+            "no cluster has this name, did you mean 'lab'? known: eks, kind, kubeadm, lab, lab-two-subnets, published; or",
         ),
         ("", "no cluster has this name"),
         ("no/such.yaml", "no/such.yaml: there is no such file"),
