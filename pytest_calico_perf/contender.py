@@ -1,10 +1,11 @@
-"""One cell's part in a block: its pair, its samples, the rounds it lost, and what comes of it."""
+"""One cell's part in a block: its visits, its samples, the rounds it lost, and what comes of it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from statistics import median
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +22,40 @@ from pytest_calico_perf.reachability import Reachability
 PROBLEMS = (CellProblem, ClusterProblem)
 
 
+@dataclass
+class Visit:
+    """A stretch of rounds at one pair: all rounds, or half of them where modes are measured one at a time.
+
+    Attributes:
+        pair: The two ends.
+        reachability: What was found before it, unless the probe needs no path.
+        before: A look at the path before the first packet.
+        after: The same after the last.
+        taken: Round -> what it gave; negative: warm-up. All that is told of samples is derived from it, so
+            that an interrupt between two statements cannot part a sample from its details.
+        discarded: Whether they are not of what they were meant to be of.
+    """
+
+    pair: EndpointPair
+    reachability: Reachability | None = None
+    before: Evidence | None = None
+    after: Evidence | None = None
+    taken: dict[int, Measurement] = field(default_factory=dict)
+    discarded: bool = False
+
+    @property
+    def counting(self) -> dict[int, Measurement]:
+        """Round -> what it gave, without warm-up."""
+        return {number: measurement for number, measurement in self.taken.items() if number >= 0}
+
+    def to_json(self) -> dict[str, Any]:
+        """What it proves."""
+        shown = self.before.to_json(self.after) if self.before else {}
+        if self.reachability:
+            shown["reachability"] = self.reachability.to_json()
+        return shown
+
+
 class Contender:
     """A cell while its block is measured.
 
@@ -32,17 +67,10 @@ class Contender:
     def __init__(self, cell: Cell, block: Block) -> None:
         self.cell = cell
         self.problem: CellProblem | ClusterProblem | None = None
-        self.reachability: Reachability | None = None
-        self.before: Evidence | None = None
-        self.after: Evidence | None = None
-        self._pair: EndpointPair | None = None
         self._block = block
-        # Round -> what it gave; negative: warm-up. All else is derived from it, so that an interrupt between
-        # two statements cannot part a sample from its details.
-        self._taken: dict[int, Measurement] = {}
-        self._lost: dict[int, str] = {}
+        self._visits: list[Visit] = []
+        self._lost: list[tuple[int, str]] = []
         self._lost_in_a_row = 0
-        self._discarded = False
         self._measure: Measure | None = None
         self._open = ExitStack()
 
@@ -52,44 +80,41 @@ class Contender:
         return self.problem is None
 
     @property
-    def pair(self) -> EndpointPair:
-        """Its two ends; there once `place` was called."""
-        assert self._pair is not None
-        return self._pair
+    def visit(self) -> Visit:
+        """The present visit; there once `place` was called."""
+        return self._visits[-1]
 
     @property
-    def runs(self) -> int:
-        """How many runs gave something, warm-up included."""
-        return len(self._taken)
+    def placed(self) -> bool:
+        """Whether it has been given its two ends."""
+        return bool(self._visits)
 
     @property
     def measuring_seconds(self) -> float:
         """Time its tool spent measuring, warm-up included, in seconds."""
-        return sum(measurement.seconds for measurement in self._taken.values())
+        return sum(measurement.seconds for visit in self._visits for measurement in visit.taken.values())
 
     @property
     def samples(self) -> dict[int, float]:
         """Round -> its value, in order of time."""
-        return {
-            number: measurement.value
-            for number, measurement in self._taken.items()
-            if number >= 0 and measurement.value is not None
-        }
+        return _values(visit for visit in self._visits if not visit.discarded)
 
     def place(self, pair: EndpointPair) -> None:
-        """Give it its two ends."""
-        self._pair = pair
+        """Begin a visit at these two ends."""
+        self._visits.append(Visit(pair))
+        self._lost_in_a_row = 0
 
     def give_up(self, problem: CellProblem | ClusterProblem, *, discard: bool = False) -> None:
-        """End it with a problem; with `discard`, its samples are not of what they were meant to be of."""
+        """End it with a problem; with `discard`, this visit's samples are not of what they should be of."""
         self.problem = problem
-        self._discarded = discard
+        if discard:
+            self.visit.discarded = True
 
     def ready(self, number: int) -> None:
         """Have the probe open for a round; failing to open it loses the round."""
         if self._measure is None:
             try:
-                self._measure = self._open.enter_context(self._block.probe.open(self.pair))
+                self._measure = self._open.enter_context(self._block.probe.open(self.visit.pair))
             except PROBLEMS as problem:
                 self._lose(number, problem)
 
@@ -98,7 +123,7 @@ class Contender:
         if self._measure is None:
             return None
         try:
-            self._taken[number] = measurement = self._checked(self._measure())
+            self.visit.taken[number] = measurement = self._checked(self._measure())
         except PROBLEMS as problem:
             self._lose(number, problem)
             return None
@@ -113,11 +138,12 @@ class Contender:
 
     def result(self, control: Contender | None, *, complete: bool) -> CellResult | None:
         """What is known; None when nothing is, in a block that was cut short."""
-        samples = {} if self._discarded else self.samples
+        samples = self.samples
         if self.problem is None and not samples and not complete:
             return None
         probe = self._block.probe
         told = self._told(control, complete=complete)
+        taken = {number: measurement for visit in self._visits for number, measurement in visit.taken.items()}
         return CellResult(
             cell=self.cell,
             outcome=Outcome.OK if self.problem is None else outcome_of(self.problem),
@@ -127,7 +153,7 @@ class Contender:
             rounds=tuple(samples),
             reason=self._reason(),
             details=told,
-            runs=tuple(self._taken[number].details for number in samples),
+            runs=tuple(taken[number].details for number in samples),
             evidence=self._evidence(told),
             control=MappingProxyType(dict(control.samples) if control and control is not self else {}),
         )
@@ -143,9 +169,9 @@ class Contender:
 
     def _lose(self, number: int, problem: CellProblem | ClusterProblem) -> None:
         self.close()
-        self._lost[number] = str(problem)
+        self._lost.append((number, str(problem)))
         self._lost_in_a_row += 1
-        counting = sum(1 for lost in self._lost if lost >= 0)
+        counting = sum(1 for lost, _ in self._lost if lost >= 0)
         hopeless = isinstance(problem, Unsupported) or self._lost_in_a_row >= 2
         if hopeless or 3 * counting > self._block.rounds:
             self.give_up(problem)
@@ -153,29 +179,44 @@ class Contender:
     def _reason(self) -> str:
         if self.problem is None:
             return ""
-        if not self._lost or isinstance(self.problem, Unsupported):
+        measured = len(self.samples)
+        some = 0 < measured < self._block.rounds or self._lost
+        if not some or isinstance(self.problem, Unsupported):
             return str(self.problem)
-        return f"{self.problem} ({len(self.samples)} of {self._block.rounds} rounds measured)"
+        return f"{self.problem} ({measured} of {self._block.rounds} rounds measured)"
 
     def _told(self, control: Contender | None, *, complete: bool) -> dict[str, Any]:
-        told = merged([measurement.details for number, measurement in self._taken.items() if number >= 0])
+        told = merged(
+            [measurement.details for visit in self._visits for measurement in visit.counting.values()]
+        )
         if self._lost:
-            told["lost_rounds"] = [{"round": number, "reason": text} for number, text in self._lost.items()]
-        if self._discarded:
-            told["discarded_samples"] = list(self.samples.values())
+            told["lost_rounds"] = [{"round": number, "reason": text} for number, text in self._lost]
+        if discarded := [visit for visit in self._visits if visit.discarded]:
+            told["discarded_samples"] = list(_values(discarded).values())
         if self.problem is None and not complete:
             told["cut_short"] = f"{len(self.samples)} of {self._block.rounds} rounds measured"
         if control and control is not self and control.problem is not None:
             told["control_problem"] = str(control.problem)
+        if self._block.mode:
+            told["visits"] = [list(visit.counting) for visit in self._visits]
         return told
 
     def _evidence(self, told: Mapping[str, Any]) -> dict[str, Any]:
-        shown = self.before.to_json(self.after) if self.before else {}
+        """Of the first visit, as everything else shows it; of a second one beside it."""
+        first, *later = [visit.to_json() for visit in self._visits] or [{}]
         if "mss" in told:  # of the measured connection itself: what the path's MTU came to
-            shown["mss"] = told["mss"]
-        if self.reachability:
-            shown["reachability"] = self.reachability.to_json()
-        return shown
+            first["mss"] = told["mss"]
+        return {**first, "second_visit": later[-1]} if any(later) else first
+
+
+def _values(visits: Iterable[Visit]) -> dict[int, float]:
+    """Round -> its value, in order of time."""
+    return {
+        number: measurement.value
+        for visit in visits
+        for number, measurement in visit.counting.items()
+        if measurement.value is not None
+    }
 
 
 def outcome_of(problem: CellProblem | ClusterProblem) -> Outcome:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from pytest_calico_perf.model import Cell
+from pytest_calico_perf.model import Cell, Mode
 from pytest_calico_perf.plan import Block, Plan
 from pytest_calico_perf.units import format_duration, format_value
 
@@ -21,8 +21,11 @@ _TRUST = 10.0
 class Observer(Protocol):
     """Is told what happens, between measurements; must return at once."""
 
+    def turning(self, mode: Mode) -> None:
+        """The cluster, which carries one mode at a time, is turned to this one; takes a while."""
+
     def block_started(self, plan: Plan, block: Block) -> None:
-        """A block begins: its ends are looked up and proven reachable."""
+        """A block, or a part of one, begins: its ends are looked up and proven reachable."""
 
     def round_started(self, block: Block, number: int) -> None:
         """A round begins; negative numbers are warm-up."""
@@ -34,11 +37,11 @@ class Observer(Protocol):
         """Every cell of the round had its run."""
 
     def block_done(self, block: Block) -> None:
-        """The block is over and its results are there."""
+        """The block, or this part of it, is over."""
 
 
 class Progress:
-    """Events in, lines out: block k of n, round i of r, last values per mode, time left.
+    """Events in, lines out: step k of n, round i of r, last values per mode, time left.
 
     Args:
         line: Writes a line for good. Without `rewrite` it is given one line a round.
@@ -61,15 +64,23 @@ class Progress:
         self._clock = clock
         self._plan = Plan(())
         self._started: float | None = None
-        self._done: dict[str, float] = {}  # block -> which share of it is over
+        self._done: dict[int, float] = {}  # step of the plan -> which share of it is over
         self._values: dict[Cell, float | None] = {}
         self._live = False
+
+    def turning(self, mode: Mode) -> None:
+        self._started = self._clock() if self._started is None else self._started
+        text = f"turning the cluster to {mode}"
+        if self._rewrite is None:
+            self._line(text)
+        else:
+            self._show_live(text)
 
     def block_started(self, plan: Plan, block: Block) -> None:
         self._plan = plan
         self._started = self._clock() if self._started is None else self._started
         self._values = {}
-        self._done[block.name] = 0.0
+        self._done[self._step(block)] = 0.0
         self._show_live(f"{self._place(block)}, checking reachability")
 
     def round_started(self, block: Block, number: int) -> None:
@@ -80,13 +91,12 @@ class Progress:
         self._show_live(self.describe(block, number))
 
     def round_done(self, block: Block, number: int) -> None:
-        rounds = block.rounds + block.warm_up_rounds
-        self._done[block.name] = (number + 1 + block.warm_up_rounds) / rounds
+        self._done[self._step(block)] = (block.numbers.index(number) + 1) / len(block.numbers)
         if self._rewrite is None:
             self._line(self.describe(block, number))
 
     def block_done(self, block: Block) -> None:
-        self._done[block.name] = 1.0
+        self._done[self._step(block)] = 1.0
         self.close()
 
     def close(self) -> None:
@@ -98,7 +108,7 @@ class Progress:
     @property
     def seconds_left(self) -> float:
         """The plan's estimate for what is not done, corrected by the pace so far, in seconds."""
-        shares = ((block.seconds, self._done.get(block.name, 0.0)) for block in self._plan.blocks)
+        shares = ((step.seconds, self._done.get(i, 0.0)) for i, step in enumerate(self._plan.steps))
         planned = [(seconds * share, seconds * (1 - share)) for seconds, share in shares]
         done, left = sum(pair[0] for pair in planned), sum(pair[1] for pair in planned)
         elapsed = 0.0 if self._started is None else self._clock() - self._started
@@ -121,8 +131,11 @@ class Progress:
         return f"{self._place(block)}, {kind} {which}/{of}{told}; {format_duration(self.seconds_left)} left"
 
     def _place(self, block: Block) -> str:
-        names = [other.name for other in self._plan.blocks]
-        return f"[{names.index(block.name) + 1}/{len(names)}] {block.name}"
+        return f"[{self._step(block) + 1}/{len(self._plan.steps)}] {block.name}"
+
+    def _step(self, block: Block) -> int:
+        """Its place in the plan; a block may have a name in common with its other half."""
+        return self._plan.steps.index(block)
 
     def _value(self, block: Block, cell: Cell) -> str:
         value = self._values[cell]

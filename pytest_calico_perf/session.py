@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from pytest_calico_perf.campaign import Campaign
 from pytest_calico_perf.cluster.base import Cluster
 from pytest_calico_perf.errors import CalicoPerfError, ClusterProblem
-from pytest_calico_perf.model import Cell, CellResult, RunRecord
+from pytest_calico_perf.model import Cell, CellResult, Provision, RunRecord
 from pytest_calico_perf.plan import Plan, possible_cells
 from pytest_calico_perf.progress import Observer
 from pytest_calico_perf.settings import Settings
@@ -23,12 +22,14 @@ class Session:
     Args:
         settings: What to do.
         observer: Told about every block and round.
+        tell: Told in sentences what is found and done while the cluster comes up and goes.
     """
 
-    def __init__(self, settings: Settings, observer: Observer) -> None:
+    def __init__(self, settings: Settings, observer: Observer, tell: Callable[[str], None]) -> None:
         self.settings = settings
         self.interrupted = False
         self._observer = observer
+        self._tell = tell
         self._cells: tuple[Cell, ...] = self.possible
         self._cluster: Cluster | None = None
         self._campaign: Campaign | None = None
@@ -45,12 +46,16 @@ class Session:
     @property
     def plan(self) -> Plan:
         """Blocks and rounds of the selected cells."""
-        return Plan.of(self._cells, self.settings.profile)
+        return self._plan_of(self._cells)
 
     @property
     def whole_plan(self) -> Plan:
         """Blocks and rounds of every cell the settings allow."""
-        return Plan.of(self.possible, self.settings.profile)
+        return self._plan_of(self.possible)
+
+    def _plan_of(self, cells: tuple[Cell, ...]) -> Plan:
+        plan = Plan.of(cells, self.settings.profile)
+        return plan.one_mode_at_a_time() if self.settings.provision is Provision.SWITCH else plan
 
     def select(self, cells: Iterable[Cell]) -> None:
         """Measure these cells and no others; to be called before the first result is asked for."""
@@ -78,14 +83,25 @@ class Session:
         return self._cluster
 
     def _open(self) -> Cluster:
-        # A backend is imported when a run needs it: the lab must not cost a Kubernetes user anything.
-        from pytest_calico_perf.cluster.lab.cluster import LabCluster
-        from pytest_calico_perf.clusterfile import LabFile
+        # A backend is imported when a run needs it: neither must cost the other's users anything.
+        from pytest_calico_perf.clusterfile import KubernetesFile, LabFile
 
-        file = self.settings.cluster_file
-        if not isinstance(file, LabFile):
-            raise TypeError(f"no backend for {type(file).__name__}")
-        return LabCluster(file, self.settings.modes).__enter__()
+        settings, file = self.settings, self.settings.cluster_file
+        if isinstance(file, LabFile):
+            from pytest_calico_perf.cluster.lab.cluster import LabCluster
+
+            return LabCluster(file, settings.modes).__enter__()
+        if isinstance(file, KubernetesFile):
+            from pytest_calico_perf.cluster.kubernetes import open_cluster
+
+            return open_cluster(
+                file,
+                settings.modes,
+                paths=settings.profile.paths,
+                provision=settings.provision,
+                tell=self._tell,
+            ).__enter__()
+        raise TypeError(f"no backend for {type(file).__name__}")
 
     def result(self, cell: Cell) -> CellResult:
         """The cell's result; its whole block is measured when the first of its cells is asked for."""
@@ -95,8 +111,10 @@ class Session:
 
     def record(self) -> RunRecord:
         """Everything known so far, also in the middle of a block that was cut short."""
+        if self._cluster is not None and self._cluster.serial:
+            self._facts = self._cluster.facts()  # it learns about a mode when it is turned to it
         return RunRecord(
-            cluster={"name": self.settings.cluster_file.name, **self._facts},
+            cluster={"name": self.settings.cluster_file.name, **self._facts, "notes": self._notes()},
             profile=self.settings.profile.describe(),
             modes=self.settings.modes,
             results=self._campaign.results() if self._campaign else (),
@@ -106,6 +124,11 @@ class Session:
             interrupted=self.interrupted,
             problem=str(self._broken) if self._broken else "",
         )
+
+    def _notes(self) -> list[str]:
+        """Sentences every report must show: the cluster's own, and how the modes were measured."""
+        note = self._campaign.note if self._campaign else ""
+        return [*self._facts.get("notes", ()), *([note] if note else [])]
 
     def keep(self) -> list[str]:
         """Leave the cluster up; returns the lines that say how to enter it and how to take it down."""
@@ -120,9 +143,10 @@ class Session:
         cluster, self._cluster = self._cluster, None
         if cluster is None:
             return ""
-        with suppress(KeyboardInterrupt):  # a second Ctrl-C must not leave a cluster half restored
-            try:
-                cluster.__exit__(None, None, None)
-            except ClusterProblem as error:
-                return str(error)
+        try:
+            cluster.__exit__(None, None, None)
+        except ClusterProblem as error:
+            return str(error)
+        except KeyboardInterrupt:
+            return f"{cluster.name}: removing what the run made was interrupted; {cluster.how_to_enter()[-1]}"
         return ""

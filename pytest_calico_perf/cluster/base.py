@@ -152,6 +152,24 @@ class Cluster(Protocol):
     def modes(self) -> tuple[Mode, ...]:
         """The modes it was asked for, in the user's order."""
 
+    @property
+    def serial(self) -> bool:
+        """Whether it carries one mode at a time: `turn_to` must then be called before a mode is measured."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether others send through its tunnels, too: that a tunnel's counter moves then proves less."""
+
+    def turn_to(self, mode: Mode) -> None:
+        """Carry this mode, and no other, from now on; pods asked for afterwards are new.
+
+        Does nothing where modes live side by side. Turning to the mode it has does nothing either.
+
+        Raises:
+            ClusterProblem: It could not; which mode it has now nobody knows.
+            Unsupported: It cannot have that mode; it is as it was.
+        """
+
     def facts(self) -> Mapping[str, Any]:
         """What it is, JSON-able: kind, nodes with kernel and CPU, subnets, pools, MTUs, tool versions."""
 

@@ -69,12 +69,18 @@ def _places(result: CellResult) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def flatten(facts: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested facts as one level of words: `{"offloads": {"tso": True}}` -> `{"offloads.tso": "on"}`."""
+    """Nested facts as one level of words: `{"offloads": {"tso": True}}` -> `{"offloads.tso": "on"}`.
+
+    Of a list of things each is told by its name, or else its number.
+    """
     flat: dict[str, str] = {}
     for key, value in facts.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
             flat.update(flatten(value, f"{name}."))
+        elif isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
+            for number, item in enumerate(value, start=1):
+                flat.update(flatten(item, f"{name}.{item.get('name', number)}."))
         else:
             flat[name] = _fact(name, value)
     return flat

@@ -49,6 +49,7 @@ def render(record: RunRecord) -> str:
         _heading(record),
         element("ul", *how, class_="how") if how else "",
         *(_section(table) for table in tables),
+        _cluster(record.cluster),
         class_="calico-perf",
     )
 
@@ -125,6 +126,12 @@ def _heading(record: RunRecord) -> str:
             element("p", _CUT_SHORT, class_="alarm") if record.interrupted else "",
         )
     )
+
+
+def _cluster(facts: Mapping[str, Any]) -> str:
+    """All that is known about where it was measured, to unfold; the notes stand at the top already."""
+    known = _facts("fact", {name: value for name, value in facts.items() if name != "notes"})
+    return element("details", element("summary", "Where it was measured"), known) if known else ""
 
 
 def _problem(problem: str) -> str:

@@ -278,10 +278,14 @@ def _probe_table(probe: str, results: Sequence[CellResult], modes: Sequence[Mode
 
 
 def _control(path: Path, results: Sequence[CellResult]) -> Control:
-    # All modes of a path share one control.
-    samples = {number: value for result in results for number, value in result.control.items()}
+    # All modes of a path share one control, but for those measured one at a time: each has its own.
+    controls: list[Mapping[int, float]] = []
+    for result in results:
+        if result.control and result.control not in controls:
+            controls.append(result.control)
+    samples = [value for control in controls for value in control.values()]
     problems = (str(result.details[_LOST]) for result in results if _LOST in result.details)
-    return Control(path, summarize(tuple(samples.values())) if samples else None, next(problems, ""))
+    return Control(path, summarize(samples) if samples else None, next(problems, ""))
 
 
 def _entry(result: CellResult, base: CellResult | None) -> Entry:

@@ -152,3 +152,48 @@ def test_a_block_that_ends_early_counts_as_done():
     before = progress.seconds_left
     progress.block_done(FIRST)
     assert progress.seconds_left < before * 0.6
+
+
+def test_one_mode_at_a_time_it_tells_turns_and_both_halves_of_a_block():
+    lines, clock = [], Clock()
+    progress = Progress(line=lines.append, clock=clock)
+    plan = Plan((FIRST,)).one_mode_at_a_time()
+    progress.turning(Mode.IPIP)
+    at = Mode.IPIP
+    for step in plan.steps:
+        if step.mode is not at:
+            progress.turning(step.mode)
+        at = step.mode
+        progress.block_started(plan, step)
+        for number in step.numbers:
+            clock.now += 1.0
+            progress.round_started(step, number)
+            for cell in step.contenders:
+                progress.run_done(step, number, cell, 1e9)
+            progress.round_done(step, number)
+        progress.block_done(step)
+    assert [line.split(": ")[0] for line in lines] == [
+        "turning the cluster to ipip",
+        "[1/4] tcp host-to-pod ipip, warm-up 1/1",
+        "[1/4] tcp host-to-pod ipip, round 1/3",
+        "[1/4] tcp host-to-pod ipip, round 2/3",
+        "turning the cluster to bgp",
+        "[2/4] tcp host-to-pod bgp, warm-up 1/1",
+        "[2/4] tcp host-to-pod bgp, round 1/3",
+        "[2/4] tcp host-to-pod bgp, round 2/3",
+        "[3/4] tcp host-to-pod bgp, warm-up 1/1",
+        "[3/4] tcp host-to-pod bgp, round 3/3",
+        "turning the cluster to ipip",
+        "[4/4] tcp host-to-pod ipip, warm-up 1/1",
+        "[4/4] tcp host-to-pod ipip, round 3/3",
+    ]
+    assert progress.seconds_left == 0
+
+
+def test_turning_is_shown_live_too():
+    shown = []
+    progress = Progress(line=pytest.fail, rewrite=shown.append, clock=Clock())
+    progress.turning(Mode.BGP)
+    assert shown == ["turning the cluster to bgp"]
+    progress.close()
+    assert shown[-1] == ""

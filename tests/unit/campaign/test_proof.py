@@ -49,13 +49,13 @@ def test_a_moving_tunnel_contradicts_an_unencapsulated_mode_only_when_nobody_els
             self.world.sent[Encapsulation.VXLAN] += 10
             return super()._measure(cell)
 
-    def outcome(*cells: Cell, alone: bool = True) -> Outcome:
-        world = World()
+    def outcome(*cells: Cell, shared: bool = False) -> Outcome:
+        world = World(shared=shared)
         plan = Plan.of(cells, Rounds({"tcp": Leaking(world)}, 4, 0))
-        return Campaign(plan, world, Listener(world), alone=alone).result(BGP).outcome
+        return Campaign(plan, world, Listener(world)).result(BGP).outcome
 
     assert outcome(BGP) is Outcome.TOOL_ERROR
     assert outcome(BGP, IPIP) is Outcome.TOOL_ERROR
     assert outcome(BGP, VXLAN) is Outcome.OK
     assert outcome(BGP, Cell("tcp", POD, Mode.CURRENT)) is Outcome.OK
-    assert outcome(BGP, alone=False) is Outcome.OK
+    assert outcome(BGP, shared=True) is Outcome.OK

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_calico_perf.campaign import order
+from pytest_calico_perf.block_run import order
 from pytest_calico_perf.model import Cell, Mode, Outcome, Path
 from tests.unit.campaign.world import BGP, HOST, IPIP, POD, World, campaign_on
 

@@ -36,6 +36,11 @@ class World:
         routes: Mode -> device its packets leave by; by default as the mode says.
         sent: Packets the tunnels have sent.
         interrupt_at: At which step Ctrl-C is pressed.
+        serial: Whether it carries one mode at a time.
+        shared: Whether others send through its tunnels.
+        stuck: Mode -> the problem that turning to it meets.
+        at: The mode it carries, if it is serial.
+        generation: How often it was turned; pods of one generation are gone in the next.
     """
 
     script: dict[Cell, list[Any]] = field(default_factory=dict)
@@ -45,6 +50,11 @@ class World:
     routes: dict[Mode, str] = field(default_factory=dict)
     sent: dict[Encapsulation, int] = field(default_factory=lambda: dict.fromkeys(TUNNELS, 0))
     interrupt_at: int = -1
+    serial: bool = False
+    shared: bool = False
+    stuck: dict[Mode, Exception] = field(default_factory=dict)
+    at: Mode | None = None
+    generation: int = 0
     log: list[tuple[Any, ...]] = field(default_factory=list)
     given: list[tuple[Cell, float]] = field(default_factory=list)
     open_now: set[Cell] = field(default_factory=set)
@@ -59,11 +69,22 @@ class World:
 
     # -- Cluster -------------------------------------------------------------------------------
 
+    def turn_to(self, mode: Mode) -> None:
+        self.step("turn", mode)
+        self.at = None
+        if mode in self.stuck:
+            raise self.stuck[mode]
+        self.generation += 1
+        self.at = mode
+
     def pair(self, path: Path, mode: Mode | None) -> EndpointPair:
         self.step("pair", (path, mode))
+        if self.serial and mode is not None:
+            assert self.at is mode, f"{mode} was asked for while the cluster carries {self.at}"
         if mode in self.unsupported:
             raise Unsupported(f"this kernel has no {mode} device", where="lab")
-        return EndpointPair(path, mode, Place(self, "client", mode), Place(self, "server", mode))
+        born = self.generation if mode else -1
+        return EndpointPair(path, mode, Place(self, "client", mode, born), Place(self, "server", mode, born))
 
     def host(self, node: str) -> Place:
         return Place(self, node, None)
@@ -88,6 +109,7 @@ class Place:
     world: World
     name: str
     mode: Mode | None
+    born: int = -1
     kind = EndpointKind.POD
     scratch = "/nowhere"
 
@@ -103,6 +125,7 @@ class Place:
 
     def run(self, argv, *, limit: float) -> CommandResult:
         self.world.step(argv[0], (self.name, self.mode))
+        assert self.born in (-1, self.world.generation), f"{self.name} is a pod of an earlier visit"
         out, code = "", 0
         if argv[0] == "ping":
             out, code = ("0 received", 1) if self.mode in self.world.silent else ("1 received", 0)
@@ -152,6 +175,9 @@ class Scripted:
     def open(self, pair: EndpointPair) -> Iterator[Callable[[], Measurement]]:
         cell = Cell(self.name, pair.path, pair.mode)
         self.world.step("open", cell)
+        assert pair.client.born in (-1, self.world.generation), (
+            "the probe was opened between pods that are gone"
+        )
         if cell in self.world.refused:
             raise self.world.refused[cell]
         self.world.open_now.add(cell)
@@ -177,6 +203,9 @@ class Listener:
     """An observer that can be interrupted like everything else."""
 
     world: World
+
+    def turning(self, mode: Mode) -> None:
+        self.world.step("turning", mode)
 
     def block_started(self, plan: Plan, block: Block) -> None:
         self.world.step("block_started", block.name)
@@ -204,9 +233,7 @@ class Rounds:
         return self.count
 
 
-def campaign_on(
-    world: World, *cells: Cell, rounds: int = 4, warm_up: int = 0, alone: bool = True, **probe: Any
-) -> Campaign:
+def campaign_on(world: World, *cells: Cell, rounds: int = 4, warm_up: int = 0, **probe: Any) -> Campaign:
     names = dict.fromkeys(cell.probe for cell in cells)
     schedule = Rounds({name: Scripted(world, name, **probe) for name in names}, rounds, warm_up)
-    return Campaign(Plan.of(cells, schedule), world, Listener(world), alone=alone)
+    return Campaign(Plan.of(cells, schedule), world, Listener(world))

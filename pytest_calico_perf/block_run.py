@@ -1,0 +1,206 @@
+"""A block while it is measured: ends looked up and proven, rounds in ABBA order, problems kept to their cell.
+
+Runs are strictly one after another: two at once would measure each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from typing import TypeVar
+
+from pytest_calico_perf.cluster.base import Cluster, EndpointPair
+from pytest_calico_perf.contender import PROBLEMS, Contender
+from pytest_calico_perf.errors import CellProblem, ClusterProblem, ToolProblem
+from pytest_calico_perf.evidence import Evidence, collect, contradiction
+from pytest_calico_perf.model import Cell, CellResult, Encapsulation, Mode, Path
+from pytest_calico_perf.plan import Block, Plan
+from pytest_calico_perf.progress import Observer
+from pytest_calico_perf.reachability import Reachability, check
+
+Item = TypeVar("Item")
+
+
+def order(items: Sequence[Item], number: int) -> list[Item]:
+    """Who runs when in a round: ABBA, forward in even rounds and backward in odd ones.
+
+    Over two rounds everybody stands in the middle on average, so that what drifts linearly (clock rate,
+    temperature, neighbours) falls on all alike. The control takes part in it like any mode.
+    """
+    return list(items if number % 2 == 0 else reversed(items))
+
+
+class Ways:
+    """The pairs of a cluster, and whether payload gets through them: asked once, good for all blocks."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self._known: dict[tuple[Path, Mode | None], Reachability | CellProblem | ClusterProblem] = {}
+
+    def prove(self, pair: EndpointPair) -> Reachability:
+        """What the check of this pair found.
+
+        Raises:
+            CellProblem, ClusterProblem: It does not carry payload, or could not be checked.
+        """
+        key = (pair.path, pair.mode)
+        if key not in self._known:
+            try:
+                self._known[key] = check(self.cluster, pair)
+            except PROBLEMS as problem:
+                self._known[key] = problem
+        known = self._known[key]
+        if isinstance(known, PROBLEMS):
+            raise known
+        return known
+
+    def forget(self) -> None:
+        """Ask anew: the cluster has changed, and its pods are others."""
+        self._known.clear()
+
+
+class BlockRun:
+    """A block while, and after, it is measured: in one visit, or in several where a cluster is turned.
+
+    Args:
+        block: Which one; its first step.
+        ways: Where.
+    """
+
+    def __init__(self, block: Block, ways: Ways) -> None:
+        self._block = block
+        self._ways = ways
+        self._contenders: Mapping[Cell, Contender] = {
+            cell: Contender(cell, block) for cell in block.contenders
+        }
+        self.complete = False
+        self.ended_by: BaseException | None = None
+
+    @property
+    def measuring_seconds(self) -> float:
+        """Time in which a tool was measuring, in seconds."""
+        return sum(contender.measuring_seconds for contender in self._contenders.values())
+
+    @property
+    def cells_alive(self) -> bool:
+        """Whether a cell other than the control still takes part."""
+        return any(self._contenders[cell].alive for cell in self._block.cells)
+
+    def results(self) -> dict[Cell, CellResult]:
+        """What is known of its cells."""
+        control = self._contenders[self._block.control] if self._block.control else None
+        results = (
+            (cell, self._contenders[cell].result(control, complete=self.complete))
+            for cell in self._block.results
+        )
+        return {cell: result for cell, result in results if result is not None}
+
+    def give_up(self, problem: CellProblem | ClusterProblem) -> None:
+        """End what is left of its cells, but not the control: hosts have no mode."""
+        for cell in self._block.cells:
+            if self._contenders[cell].alive:
+                self._contenders[cell].give_up(problem)
+
+    def measure(self, step: Block, plan: Plan, observer: Observer) -> None:
+        """Measure the rounds of a step. What is not one cell's problem ends the block and is remembered."""
+        try:
+            observer.block_started(plan, step)
+            with ExitStack() as stack:
+                for contender in self._contenders.values():
+                    stack.callback(contender.close)
+                judged = self._prepare() if self._anybody else []
+                for number in step.numbers:
+                    if not self._anybody:
+                        break
+                    self._round(step, number, observer)
+                self._conclude(judged)
+            observer.block_done(step)
+            self.complete = step.last
+        except BaseException as error:
+            self.ended_by = error
+            raise
+
+    @property
+    def _anybody(self) -> bool:
+        """Whether somebody is left whose result is asked for."""
+        return any(contender.alive for contender in self._shown())
+
+    def _shown(self) -> list[Contender]:
+        """Those whose results are asked for: not a control that only serves as one."""
+        return [self._contenders[cell] for cell in self._block.results]
+
+    def _alive(self) -> list[Contender]:
+        return [contender for contender in self._contenders.values() if contender.alive]
+
+    def _prepare(self) -> list[Contender]:
+        """Give everybody who is alive its ends, and prove them; returns whose way is to be judged later."""
+        cluster, once = self._ways.cluster, self._block.probe.once
+        for contender in self._alive():
+            try:
+                contender.place(cluster.pair(contender.cell.path, contender.cell.mode))
+                # A fact that is read once is read where no packet gets through, too: there it is wanted most.
+                if not once:
+                    contender.visit.reachability = self._ways.prove(contender.visit.pair)
+            except PROBLEMS as problem:
+                contender.give_up(problem)
+        # After all checks, since they send packets through the tunnels, too.
+        judged = [] if once else [contender for contender in self._shown() if contender.alive]
+        for contender in judged:
+            try:
+                contender.visit.before = collect(cluster, contender.visit.pair)
+            except PROBLEMS as problem:
+                contender.give_up(problem)
+            else:
+                self._judge(contender, set())
+        return judged
+
+    def _round(self, step: Block, number: int, observer: Observer) -> None:
+        observer.round_started(step, number)
+        contenders = order(self._alive(), number)
+        # Opened before the first run, so that nothing stands between the runs of a round.
+        for contender in contenders:
+            contender.ready(number)
+        for contender in contenders:
+            value = contender.run(number)
+            observer.run_done(step, number, contender.cell, value)
+        observer.round_done(step, number)
+
+    def _conclude(self, judged: Sequence[Contender]) -> None:
+        looks = [contender.visit.before for contender in judged]
+        in_use = self._tunnels_in_use([look for look in looks if look is not None])
+        for contender in judged:
+            if contender.visit.taken and contender.visit.before:
+                try:
+                    contender.visit.after = collect(self._ways.cluster, contender.visit.pair)
+                except PROBLEMS as problem:
+                    if contender.alive:
+                        contender.give_up(problem)
+                else:
+                    self._judge(contender, in_use)
+
+    def _judge(self, contender: Contender, in_use: Collection[Encapsulation]) -> None:
+        """A number measured on another path than the mode's is no number."""
+        visit = contender.visit
+        assert visit.before is not None
+        text = contradiction(
+            self._ways.cluster,
+            visit.pair,
+            visit.before,
+            visit.after,
+            packets_expected=len(visit.taken),
+            in_use=in_use,
+        )
+        if text is not None:
+            remedy = "compare the IP pools and the routes of both nodes; was the cluster changed meanwhile?"
+            problem = ToolProblem(
+                f"the packets do not go the way of the mode: {text}",
+                where=str(contender.cell),
+                remedy=remedy,
+            )
+            contender.give_up(problem, discard=True)
+
+    def _tunnels_in_use(self, looks: Sequence[Evidence]) -> set[Encapsulation]:
+        """Tunnels that a contender, or a stranger, may have used meanwhile."""
+        if self._ways.cluster.shared or any(look.expected is None for look in looks):
+            return set(Encapsulation)
+        return {look.expected for look in looks if look.expected is not None}
