@@ -103,6 +103,10 @@ class ReportHooks:
 
         self._write(write)
 
+    def tell(self, text: str) -> None:
+        """Say what is found and done while the cluster comes up and goes."""
+        self._line(f"calico-perf: {text}")
+
     def pytest_report_header(self) -> list[str]:
         """Cluster, modes, cells, rounds and expected time, before anything happens."""
         self._introduced = True

@@ -49,6 +49,13 @@ class Mode(StrEnum):
         return self.value.endswith("-cross-subnet")
 
 
+class Provision(StrEnum):
+    """How a real cluster is brought into a mode."""
+
+    POOLS = "pools"  # a pool of our own per mode, side by side
+    SWITCH = "switch"  # the cluster's own pool, one mode after the other
+
+
 class EndpointKind(StrEnum):
     """A place a command can run."""
 

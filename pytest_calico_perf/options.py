@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_calico_perf.model import Mode, Path
+from pytest_calico_perf.model import Mode, Path, Provision
 
 DEFAULT_CLUSTER = "lab"
 DEFAULT_PROFILE = "quick"
@@ -71,6 +71,26 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("json", "FILE", "Write every sample, interval, outcome and piece of evidence there."),
     Option(
+        "provision",
+        "|".join(Provision),
+        "How a real cluster gets into a mode: by pools of our own, side by side (default), or by switching"
+        " its own pool from mode to mode, which changes everybody's traffic.",
+    ),
+    Option(
         "keep", "", "Leave the cluster up at the end, and print how to enter a node and how to take it down."
     ),
 )
+
+ACTIONS: tuple[Option, ...] = (
+    Option(
+        "restore",
+        "",
+        "Put back what a killed run with --calico-provision=switch had changed, instead of measuring.",
+    ),
+    Option(
+        "cleanup",
+        "",
+        "Remove what crashed runs left in a real cluster, instead of measuring; with --collect-only show it.",
+    ),
+)
+"""What is done instead of measuring: on the command line only, since nobody wants it every time."""

@@ -7,6 +7,7 @@ registered by `activate()`; so other people's runs pay for this module's few lin
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,7 @@ from pytest_calico_perf.fixtures import (  # noqa: F401  # pytest finds fixtures
 if TYPE_CHECKING:
     from pytest_calico_perf.model import Cell
     from pytest_calico_perf.session import Session
+    from pytest_calico_perf.settings import Settings
 
 MARKER = (
     "calico(probe=None, path=None, mode=None): the probe this test reads through calico_cell; path and mode "
@@ -38,7 +40,7 @@ NOT_SELECTED = "not-selected"  # id of the placeholder for a test none of whose 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare each setting as option and ini value; settings.py documents them."""
-    from pytest_calico_perf.options import OPTIONS
+    from pytest_calico_perf.options import ACTIONS, OPTIONS
 
     group = parser.getgroup("calico-perf", "compare Calico's network modes")
     for option in OPTIONS:
@@ -50,6 +52,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         text = f"{option.help} Environment: {option.variable}; ini: {option.ini}."
         group.addoption(option.flag, dest=option.ini, default=None, help=text, **action)
         parser.addini(option.ini, f"see {option.flag}", type="string", default="")
+    for action_option in ACTIONS:
+        group.addoption(
+            action_option.flag, action="store_true", dest=action_option.ini, help=action_option.help
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,28 +80,68 @@ def activate(config: pytest.Config) -> Session:
         return config.stash[SESSION_KEY]
     from pytest_calico_perf.errors import UsageProblem
     from pytest_calico_perf.hooks import ReportHooks, refuse_what_spoils
-    from pytest_calico_perf.options import OPTIONS
     from pytest_calico_perf.report.records import check_writable
     from pytest_calico_perf.session import Session
-    from pytest_calico_perf.settings import gather, resolve
 
     try:
         refuse_what_spoils(config)
-        given = gather(
-            {option.ini: config.getoption(option.ini) for option in OPTIONS},
-            os.environ,
-            {option.ini: config.getini(option.ini) for option in OPTIONS},
-        )
-        settings = resolve(given)
+        settings = _settings(config)
         if settings.json:
             check_writable(settings.json)
     except UsageProblem as problem:
         raise pytest.UsageError(f"calico-perf: {problem}") from None
     hooks = ReportHooks(config)
     hooks.watch_signals()
-    session = config.stash[SESSION_KEY] = Session(settings, hooks.progress)
+    session = config.stash[SESSION_KEY] = Session(settings, hooks.progress, hooks.tell)
     config.pluginmanager.register(hooks, "calico-perf-report")
     return session
+
+
+def _settings(config: pytest.Config) -> Settings:
+    """What the user asked for.
+
+    Raises:
+        UsageProblem: Something of it cannot be used; nothing was touched.
+    """
+    from pytest_calico_perf.options import OPTIONS
+    from pytest_calico_perf.settings import gather, resolve
+
+    given = gather(
+        {option.ini: config.getoption(option.ini) for option in OPTIONS},
+        os.environ,
+        {option.ini: config.getini(option.ini) for option in OPTIONS},
+    )
+    return resolve(given)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | None:
+    """Where the command line asks for upkeep, do that instead of running tests."""
+    if config.option.help or not (config.option.calico_cleanup or config.option.calico_restore):
+        return None
+    from pytest_calico_perf.errors import CalicoPerfError, UsageProblem
+    from pytest_calico_perf.settings import needs_kubernetes
+
+    def tell(text: str) -> None:
+        sys.stdout.write(f"calico-perf: {text}\n")
+        sys.stdout.flush()
+
+    try:
+        asked = "--calico-restore" if config.option.calico_restore else "--calico-cleanup"
+        file = needs_kubernetes(_settings(config).cluster_file, asked)
+        from pytest_calico_perf.cluster.kubernetes import upkeep
+
+        done = True
+        if config.option.calico_restore:
+            done = upkeep.restore(file, tell=tell)
+        if config.option.calico_cleanup:
+            done = upkeep.clean_up(file, show_only=config.option.collectonly, tell=tell) and done
+    except UsageProblem as problem:
+        raise pytest.UsageError(f"calico-perf: {problem}") from None
+    except CalicoPerfError as problem:
+        tell(str(problem))
+        done = False
+    return pytest.ExitCode.OK if done else pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -13,9 +13,15 @@ from enum import StrEnum
 from pathlib import Path as FilePath
 from typing import TypeVar
 
-from pytest_calico_perf.clusterfile import LONGEST_DURATION, MOST_ROUNDS, ClusterFile, load
+from pytest_calico_perf.clusterfile import (
+    LONGEST_DURATION,
+    MOST_ROUNDS,
+    ClusterFile,
+    KubernetesFile,
+    load,
+)
 from pytest_calico_perf.errors import SettingProblem, did_you_mean
-from pytest_calico_perf.model import Mode, Path
+from pytest_calico_perf.model import Mode, Path, Provision
 from pytest_calico_perf.options import DEFAULT_CLUSTER, DEFAULT_PROFILE, OPTIONS
 from pytest_calico_perf.probes import probe_names
 from pytest_calico_perf.profiles import Profile, find_profile
@@ -41,6 +47,7 @@ class Settings:
         profile: With rounds, duration, paths and probes already put in.
         json: Where the record goes; None for nowhere.
         keep: Whether the cluster stays up.
+        provision: How a real cluster gets into a mode.
     """
 
     cluster_file: ClusterFile
@@ -48,6 +55,7 @@ class Settings:
     profile: Profile
     json: FilePath | None
     keep: bool
+    provision: Provision = Provision.POOLS
 
 
 def gather(
@@ -124,12 +132,33 @@ def resolve(given: Mapping[str, Given]) -> Settings:
         profile = profile.lasting(_seconds(given["duration"]))
     elif defaults.duration:
         profile = profile.lasting(defaults.duration)
+    provision = _provision(given["provision"]) if "provision" in given else Provision.POOLS
+    if provision is Provision.SWITCH:
+        needs_kubernetes(file, given["provision"].source)
+    file.check()
     return Settings(
         cluster_file=file,
         modes=modes,
         profile=profile,
         json=FilePath(given["json"].text) if "json" in given else None,
         keep=_switch(given["keep"]) if "keep" in given else False,
+        provision=provision,
+    )
+
+
+def needs_kubernetes(file: ClusterFile, source: str) -> KubernetesFile:
+    """The file of a real cluster.
+
+    Raises:
+        SettingProblem: It is another kind's. A run that quietly left out what it was told to do, at `source`,
+            would be taken for one that did it.
+    """
+    if isinstance(file, KubernetesFile):
+        return file
+    raise SettingProblem(
+        f"is for clusters of kind kubernetes, and {file.name} is none",
+        where=source,
+        remedy="name a cluster file of that kind, or leave it out",
     )
 
 
@@ -157,6 +186,16 @@ def _names(given: Given, known: Iterable[str]) -> tuple[str, ...]:
 
 def _words(given: Given, words: type[Word]) -> tuple[Word, ...]:
     return tuple(words(name) for name in _names(given, words))
+
+
+def _provision(given: Given) -> Provision:
+    if given.text not in tuple(Provision):
+        raise SettingProblem(
+            f"unknown way {_short(given.text)}{did_you_mean(given.text, Provision)}",
+            where=given.source,
+            remedy=f"known: {', '.join(Provision)}",
+        )
+    return Provision(given.text)
 
 
 def _rounds(given: Given) -> int:

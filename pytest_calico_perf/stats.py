@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from pytest_calico_perf.model import Ratio, Summary
 
@@ -17,17 +18,18 @@ CONFIDENCE = 0.95
 _LARGEST_LOGARITHM = math.log(sys.float_info.max)
 
 
-def summarize(samples: Sequence[float]) -> Summary:
+def summarize(samples: Sequence[float], confidence: float = CONFIDENCE) -> Summary:
     """Median of `samples` and the distribution-free interval for it.
 
     The interval is between two order statistics, the k-th smallest and the k-th largest sample, with the
-    largest k whose coverage is at least 95 %: the median of the population is outside only when fewer than k
-    samples fall on one side of it, which a fair coin decides (David and Nagaraja, Order Statistics, 7.1;
-    benchstat does the same, golang.org/x/perf/benchmath). With fewer than six samples even minimum to
-    maximum falls short of 95 %; then that is the interval, and `confidence` says what it covers.
+    largest k whose coverage is at least `confidence`: the median of the population is outside only when
+    fewer than k samples fall on one side, which a fair coin decides (David and Nagaraja, Order Statistics,
+    7.1; benchstat does the same, golang.org/x/perf/benchmath). With fewer than six samples even minimum to
+    maximum falls short of 95 %; then that is the interval, and the summary says what it covers.
 
     Args:
         samples: Finite values in any unit; the summary is in the same unit.
+        confidence: Coverage wanted, between 0 and 1.
 
     Raises:
         ValueError: There is no sample, or one is not finite.
@@ -37,12 +39,14 @@ def summarize(samples: Sequence[float]) -> Summary:
     ordered = sorted(samples)
     n = len(ordered)
     middle = n // 2
-    # Halves before the sum: two samples near the largest float must not add up to infinity.
-    median = ordered[middle] if n % 2 else ordered[middle - 1] / 2 + ordered[middle] / 2
+    below = ordered[middle] if n % 2 else ordered[middle - 1]
+    # Halves before the sum: two samples near the largest float must not add up to infinity. The halves of
+    # the smallest ones are rounded; between the two the median stays all the same.
+    median = min(max(below / 2 + ordered[middle] / 2, below), ordered[middle])
     if n == 1:
         return Summary(median, None, None, None, 1)
-    rank, confidence = _median_interval(n)
-    return Summary(median, ordered[rank - 1], ordered[n - rank], confidence, n)
+    rank, coverage = _median_interval(n, confidence)
+    return Summary(median, ordered[rank - 1], ordered[n - rank], coverage, n)
 
 
 def paired_ratio(base: Mapping[int, float], other: Mapping[int, float]) -> Ratio | None:
@@ -62,7 +66,7 @@ def paired_ratio(base: Mapping[int, float], other: Mapping[int, float]) -> Ratio
     Raises:
         ValueError: A sample is not positive and finite, so it has no logarithm.
     """
-    logarithms = [_log_ratio(base[number], other[number]) for number in sorted(base.keys() & other.keys())]
+    logarithms = log_ratios(base, other).values()
     n = len(logarithms)
     if n == 0:
         return None
@@ -70,8 +74,27 @@ def paired_ratio(base: Mapping[int, float], other: Mapping[int, float]) -> Ratio
     if n == 1:
         return Ratio(_exp(mean), None, None, 1)
     variance = math.fsum((logarithm - mean) ** 2 for logarithm in logarithms) / (n - 1)
-    margin = _t_quantile(n - 1) * math.sqrt(variance / n)
+    margin = t_quantile(n - 1, CONFIDENCE) * math.sqrt(variance / n)
     return Ratio(_exp(mean), _exp(mean - margin), _exp(mean + margin), n)
+
+
+def log_ratios(base: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
+    """Round number -> log(other / base), for the rounds that have both, in their order.
+
+    Raises:
+        ValueError: A sample is not positive and finite, so it has no logarithm.
+    """
+    return {number: _log_ratio(base[number], other[number]) for number in sorted(base.keys() & other.keys())}
+
+
+@lru_cache(maxsize=1024)
+def t_quantile(degrees: float, confidence: float) -> float:
+    """Student's t quantile that leaves (1 - `confidence`) / 2 above it."""
+    # Here and not above: importing scipy takes 0.2 s, which only a run with ratios should pay.
+    from scipy.special import stdtrit  # noqa: PLC0415
+
+    # The lower tail, negated: near 1 a float has no digits left for a confidence such as 1 - 1e-12.
+    return -float(stdtrit(degrees, (1 - confidence) / 2))
 
 
 def _log_ratio(base: float, other: float) -> float:
@@ -86,8 +109,8 @@ def _exp(logarithm: float) -> float:
     return math.exp(min(logarithm, _LARGEST_LOGARITHM))
 
 
-def _median_interval(n: int) -> tuple[int, float]:
-    """Rank k and coverage of the narrowest symmetric interval (k-th smallest, k-th largest) of at least 95 %.
+def _median_interval(n: int, confidence: float) -> tuple[int, float]:
+    """Rank k and coverage of the narrowest interval (k-th smallest, k-th largest) of at least `confidence`.
 
     Coverage is 1 - 2 P(Binomial(n, 1/2) < k). Integers of any size keep it exact for every n.
     """
@@ -97,15 +120,7 @@ def _median_interval(n: int) -> tuple[int, float]:
     rank = 1
     while True:
         outcomes = outcomes * (n - rank + 1) // rank
-        if 1 - 2 * (below + outcomes) / total < CONFIDENCE:
+        if 1 - 2 * (below + outcomes) / total < confidence:
             return rank, 1 - 2 * below / total
         below += outcomes
         rank += 1
-
-
-def _t_quantile(degrees: int) -> float:
-    """Student's t quantile that leaves 2.5 % above it."""
-    # Here and not above: importing scipy takes 0.2 s, which only a run with ratios should pay.
-    from scipy.special import stdtrit  # noqa: PLC0415
-
-    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_calico_perf.errors import SettingProblem
+from pytest_calico_perf.model import Provision
+from pytest_calico_perf.options import OPTIONS
+from pytest_calico_perf.settings import Settings, gather, resolve
+
 ALL_MODES = "bgp,ipip,vxlan"
 
 
@@ -84,6 +89,16 @@ def test_command_line_wins_over_environment_over_ini_over_cluster_file(
         (["--calico-mode=bgp", "--calico-duration=nan"], "--calico-duration: 'nan' cannot be used; *"),
         (["--calico-mode=bgp", "--calico-duration=-1"], "--calico-duration: '-1' cannot be used; *"),
         (["--calico-mode=bgp", "--calico-cluster=nowhere"], "*nowhere*"),
+        (
+            ["--calico-provision=swich"],
+            "--calico-provision: unknown way 'swich', did you mean 'switch'? known: pools, switch",
+        ),
+        (
+            ["--calico-provision=switch"],
+            "--calico-provision: is for clusters of kind kubernetes, and lab is none; name a cluster file of *",
+        ),
+        (["--calico-restore"], "--calico-restore: is for clusters of kind kubernetes, and lab is none; *"),
+        (["--calico-cleanup"], "--calico-cleanup: is for clusters of kind kubernetes, and lab is none; *"),
         (["--calico-mode=bgp", "--calico-json=no/such/folder/x.json"], "*no/such/folder*"),
         (
             ["--calico-mode=bgp", "-n2"],
@@ -128,9 +143,68 @@ def test_cluster_that_cannot_carry_a_mode(suite, pytester: pytest.Pytester) -> N
     result.stderr.fnmatch_lines(["ERROR: calico-perf: *small.yaml*ipip*"])
 
 
+CLUSTER = """
+    kind: kubernetes
+    name: mine
+    kubeconfig: mine.conf
+    context: prod
+"""
+# 192.0.2.0/24 is for documentation (RFC 5737): whoever asks that server waits for ever.
+KUBECONFIG = """\
+    contexts: [{name: prod, context: {cluster: prod}}]
+    clusters: [{name: prod, cluster: {server: "https://192.0.2.1:6443"}}]
+"""
+
+
+def test_a_real_clusters_credentials_are_looked_at_and_its_server_is_not(
+    suite, pytester: pytest.Pytester
+) -> None:
+    pytester.makefile(".yaml", mine=CLUSTER)
+    args = ("--calico-cluster=mine.yaml", "--calico-mode=ipip,bgp", "--collect-only")
+    result = suite(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: calico-perf: mine.yaml:3: kubeconfig: *mine.conf is not there; *"])
+    assert len([line for line in result.stderr.lines if line.strip()]) == 1
+    pytester.makefile(".conf", mine=KUBECONFIG.replace("prod", "prdo"))
+    suite(*args).stderr.fnmatch_lines(
+        ["ERROR: calico-perf: mine.yaml:4: context: 'prod'*did you mean 'prdo'?*"]
+    )
+    pytester.makefile(".conf", mine=KUBECONFIG)
+    result = suite(*args)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["calico-perf: cluster mine (mine.yaml)"])
+
+
+@pytest.fixture
+def real_cluster(pytester: pytest.Pytester) -> str:
+    """The path of a cluster file that can be used."""
+    pytester.makefile(".conf", mine=KUBECONFIG)
+    return str(pytester.makefile(".yaml", mine=CLUSTER))
+
+
+def test_what_to_do_to_a_real_cluster(real_cluster: str) -> None:
+    def settings(*flags: str, **environment: str) -> Settings:
+        line: dict[str, str | bool] = {"calico_cluster": real_cluster, "calico_mode": "ipip"}
+        for flag in flags:
+            name, _, value = flag.partition("=")
+            line[f"calico_{name}"] = value or True
+        return resolve(gather(line, environment, {}))
+
+    assert settings().provision is Provision.POOLS
+    assert settings("provision=switch").provision is Provision.SWITCH
+    assert settings(CALICO_PERF_PROVISION="switch").provision is Provision.SWITCH
+
+
+def test_the_lab_minds_only_what_it_is_really_asked_for() -> None:
+    environment = {"CALICO_PERF_PROVISION": "pools"}
+    assert resolve(gather({"calico_cluster": "lab"}, environment, {})).provision is Provision.POOLS
+    with pytest.raises(SettingProblem, match=r"^environment variable CALICO_PERF_PROVISION: is for clusters"):
+        resolve(gather({"calico_cluster": "lab"}, {"CALICO_PERF_PROVISION": "switch"}, {}))
+
+
 def test_help_markers_and_fixtures_explain_the_plugin(pytester: pytest.Pytester) -> None:
     help_text = pytester.runpytest_subprocess("--help").stdout.str()
-    for word in ("cluster", "mode", "path", "probe", "profile", "rounds", "duration", "json", "keep"):
+    for word in [option.word for option in OPTIONS]:
         assert f"--calico-{word}" in help_text
         assert f"CALICO_PERF_{word.upper()}" in help_text
     pytester.runpytest_subprocess("--markers").stdout.fnmatch_lines(["@pytest.mark.calico(probe=None, *"])

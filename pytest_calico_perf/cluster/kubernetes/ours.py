@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import re
 import secrets
+import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 MANAGER = "pytest-calico-perf"
 """Value of the managed-by label, and the field manager of what we apply."""
@@ -32,3 +37,35 @@ def labels(run: str, **more: str) -> Mapping[str, str]:
 def selector(run: str) -> str:
     """Label selector of what one run made."""
     return f"{SELECTOR},{RUN}={run}"
+
+
+def owner() -> str:
+    """Who we are, for whoever finds our objects: user, machine, process. No secret is in it."""
+    return f"{_user()} on {socket.gethostname()}, process {os.getpid()} started at {_started(os.getpid())}"
+
+
+def owner_is_alive(text: str) -> bool:
+    """Whether `text`, as `owner()` wrote it, names a process of this machine that still runs.
+
+    Of another machine's processes nothing is known here: they count as dead, and a person decides.
+    """
+    match = re.search(r" on (\S+), process (\d{1,9}) started at (\d{1,20})$", text, re.ASCII)
+    if match is None or match[1] != socket.gethostname():
+        return False
+    return _started(int(match[2])) == match[3]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container with a user of no name
+        return f"user {os.getuid()}"
+
+
+def _started(pid: int) -> str:
+    """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); empty if it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]

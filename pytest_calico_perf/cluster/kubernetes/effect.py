@@ -1,0 +1,115 @@
+"""Waiting until a switch is in effect: the pool says so, calico-node is ready again, routes have followed.
+
+None of the three is enough. Felix restarts itself when the set of encapsulations changes
+(felix/daemon/daemon.go, "Exiting for encapsulation change"), seconds after the pool has changed, so
+calico-node may be ready still; and routes have stayed wrong while all was ready (projectcalico/calico issues
+1584 and 4022). So routes have the last word, and calico-node is looked at before and after them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pytest_calico_perf.cluster.kubernetes.detection import CALICO_NODE, CALICO_NODE_NAMESPACES
+from pytest_calico_perf.cluster.kubernetes.reading import Look, Reader, text
+from pytest_calico_perf.cluster.kubernetes.resource import DAEMON_SETS, Json, Resource
+from pytest_calico_perf.cluster.kubernetes.target import Target, in_words, mode_of
+from pytest_calico_perf.errors import NotReady
+from pytest_calico_perf.model import Mode
+from pytest_calico_perf.parsing import lookup, mappings
+
+TIGERA_STATUSES = Resource("operator.tigera.io", "v1", "tigerastatuses", "TigeraStatus", namespaced=False)
+
+Settled = Callable[[Mode, float], None]
+"""Waits up to so many seconds until routes are of a mode; raises NotReady."""
+
+_POLL = 0.5
+
+
+class Effect:
+    """What of Calico must be as good after a switch as before it.
+
+    A node that was down before stays down, and nobody waits for it.
+
+    Args:
+        api: Of the cluster, before the switch.
+        target: What is switched.
+    """
+
+    def __init__(self, api: Reader, target: Target) -> None:
+        self._look = Look(api)
+        self._target = target
+        self._ready_before = _count(self._daemon_set(), "numberReady")
+        self._operator_was_content = not self._operator_says()
+
+    def wait(self, mode: Mode, *, deadline: float, settled: Settled | None = None) -> None:
+        """Wait until a mode is in effect, up to `deadline` seconds.
+
+        Raises:
+            NotReady: It is not; says what was missing last.
+            ClusterProblem: Nobody can be asked.
+        """
+        until = time.monotonic() + deadline
+
+        def hold(complaint: Callable[[], str]) -> None:
+            while missing := complaint():
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise NotReady(
+                        f"not in mode {mode} {deadline:.0f} s after it was asked for: {missing}",
+                        where=self._target.where,
+                        remedy="look at calico-node and, where there is one, tigera-operator; or allow it "
+                        "more time (timeouts: switch)",
+                    )
+                time.sleep(min(_POLL, left))
+
+        hold(lambda: self._pool_says(mode))
+        hold(self._calico_says)
+        if settled is not None:
+            settled(mode, max(until - time.monotonic(), 0.0))
+            hold(self._calico_says)
+
+    def _pool_says(self, mode: Mode) -> str:
+        pools = self._look.list(self._target.calico.pools)
+        pool = self._target.pool_among(pools)
+        if pool is None:
+            return f"no pool has the range {self._target.cidr}"
+        fields = {name: text(lookup(pool, "spec", name)) for name in ("ipipMode", "vxlanMode")}
+        return "" if mode_of(fields) is mode else f"the pool has {in_words(fields)}"
+
+    def _calico_says(self) -> str:
+        return self._calico_node_says() or (self._operator_says() if self._operator_was_content else "")
+
+    def _calico_node_says(self) -> str:
+        found = self._daemon_set()
+        if found is None:
+            return ""
+        if _count(found, "observedGeneration") < (lookup(found, "metadata", "generation") or 0):
+            return "calico-node is about to be replaced"
+        wanted = min(self._ready_before, _count(found, "desiredNumberScheduled"))
+        ready = _count(found, "numberReady")
+        return "" if ready >= wanted else f"calico-node is ready on {ready} of {wanted} nodes"
+
+    def _operator_says(self) -> str:
+        if not self._target.by_operator:
+            return ""
+        found = self._look.find(TIGERA_STATUSES, "calico")
+        for condition in mappings(lookup(found, "status", "conditions")):
+            kind, is_so = text(condition.get("type")), condition.get("status") == "True"
+            if (kind in ("Degraded", "Progressing") and is_so) or (kind == "Available" and not is_so):
+                said = " ".join(text(condition.get("message")).split())[:300]
+                return f"TigeraStatus calico: {kind} {condition.get('status')}{f' ({said})' if said else ''}"
+        return ""
+
+    def _daemon_set(self) -> Json | None:
+        for namespace in CALICO_NODE_NAMESPACES:
+            found = self._look.find(DAEMON_SETS, CALICO_NODE, namespace=namespace)
+            if found is not None:
+                return found
+        return None
+
+
+def _count(found: Json | None, name: str) -> int:
+    value = lookup(found, "status", name)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,147 @@
+"""The pods and Services of the modes: who is there, what is wrong with whom, and the endpoints they make."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from ipaddress import IPv4Address, IPv4Network
+
+from pytest_calico_perf.cluster.kubernetes.api import Api
+from pytest_calico_perf.cluster.kubernetes.endpoint import PodEndpoint
+from pytest_calico_perf.cluster.kubernetes.manifests import PodPlan
+from pytest_calico_perf.cluster.kubernetes.workload import RunningPod, Workload
+from pytest_calico_perf.errors import ClusterProblem, ToolProblem, Unsupported
+from pytest_calico_perf.model import EndpointKind, Mode, Path
+from pytest_calico_perf.parsing import whole
+
+_LIMIT = 15.0
+
+
+class Population:
+    """The pods of all modes. One that failed is a problem of those who ask for it, and of nobody else.
+
+    Args:
+        api: The cluster.
+        workload: Makes and removes them.
+        paths: Paths that will be asked for; what none of them needs is not made.
+        client: Name of the node clients live on.
+        server: Name of the node servers live on.
+    """
+
+    def __init__(
+        self, api: Api, workload: Workload, paths: Collection[Path], *, client: str, server: str
+    ) -> None:
+        self._api = api
+        self._workload = workload
+        self._paths = paths
+        self._client = client
+        self._server = server
+        self._pods: dict[str, RunningPod] = {}
+        self._services: dict[Mode, IPv4Address] = {}
+        self._endpoints: dict[tuple[str, bool], PodEndpoint] = {}
+        self._problems: dict[str, ClusterProblem] = {}  # name of a pod, or of a mode's Service
+        self._mtus: dict[Mode, int] = {}
+
+    @property
+    def pods(self) -> tuple[RunningPod, ...]:
+        """Those that are there."""
+        return tuple(self._pods.values())
+
+    @property
+    def mtus(self) -> Mapping[Mode, int]:
+        """What MTU Calico gave the pods of each mode, in bytes; the smallest over all its encapsulations."""
+        return dict(self._mtus)
+
+    def settle(
+        self, modes: Iterable[Mode], pools: Mapping[Mode, str], ranges: Mapping[Mode, IPv4Network]
+    ) -> None:
+        """Make the pods and Services of some modes and wait until they are ready, or will never be.
+
+        Args:
+            modes: Which.
+            pools: The pool each mode's pods ask for; without one, Calico chooses.
+            ranges: Where their addresses must be from.
+        """
+        modes = list(modes)
+        started = self._workload.start(
+            [plan for mode in modes for plan in self._plans(mode, pools.get(mode, ""))], ranges
+        )
+        self._pods.update(started.pods)
+        self._problems.update(started.problems)
+        for mode in modes:
+            if Path.POD_TO_SERVICE in self._paths:
+                try:
+                    self._services[mode] = self._workload.expose(mode)
+                except ClusterProblem as problem:
+                    self._problems[_service(mode)] = problem
+            self._read_mtu(mode)
+
+    def remove(self, mode: Mode) -> None:
+        """Remove the pods of a mode, and forget what was wrong with them.
+
+        Raises:
+            ClusterProblem: They do not go.
+        """
+        self._workload.remove_pods(mode)
+        names = {plan.name for plan in self._plans(mode, "")}
+        self._pods = {name: pod for name, pod in self._pods.items() if name not in names}
+        self._endpoints = {key: each for key, each in self._endpoints.items() if key[0] not in names}
+        self._problems = {
+            name: each for name, each in self._problems.items() if name not in (*names, _service(mode))
+        }
+
+    def has(self, mode: Mode, *roles: str) -> bool:
+        """Whether pods of these roles are there."""
+        return all(_pod(mode, role) in self._pods for role in roles)
+
+    def endpoint(self, mode: Mode, role: str, *, through_service: bool = False) -> PodEndpoint:
+        """The endpoint of a mode's pod: itself, or as clients see it behind its Service. The same each time.
+
+        Raises:
+            ClusterProblem: It could not be made, or its Service could not.
+            Unsupported: It was not made, since nothing asked for needs it.
+        """
+        name = _pod(mode, role)
+        needed = [name, *([_service(mode)] if through_service else [])]
+        for each in needed:
+            if each in self._problems:
+                raise self._problems[each]
+        if name not in self._pods:
+            raise Unsupported(f"there is no pod {name}", remedy="its path or its mode was not asked for")
+        key = (name, through_service)
+        if key not in self._endpoints:
+            service = self._services[mode] if through_service else None
+            self._endpoints[key] = self._pods[name].endpoint(self._api, service=service)
+        return self._endpoints[key]
+
+    def _plans(self, mode: Mode, pool: str) -> list[PodPlan]:
+        """The pods a mode needs for the paths asked for."""
+        wanted = {
+            ("client", self._client): any(path.client is EndpointKind.POD for path in self._paths),
+            ("server", self._server): any(
+                path.server is EndpointKind.POD and not path.same_node for path in self._paths
+            ),
+            ("neighbour", self._client): any(path.same_node for path in self._paths),
+        }
+        return [
+            PodPlan(_pod(mode, role), self._workload.namespace, node, role, mode, pool)
+            for (role, node), needed in wanted.items()
+            if needed
+        ]
+
+    def _read_mtu(self, mode: Mode) -> None:
+        for role in ("client", "server"):
+            if self.has(mode, role):
+                try:
+                    answer = self.endpoint(mode, role).run(["cat", "/sys/class/net/eth0/mtu"], limit=_LIMIT)
+                    self._mtus[mode] = whole(answer.check().stdout, "the pod's MTU")
+                except (ClusterProblem, ToolProblem):
+                    continue
+                return
+
+
+def _pod(mode: Mode, role: str) -> str:
+    return f"{mode}-{role}"
+
+
+def _service(mode: Mode) -> str:
+    return f"Service of {mode}"
