@@ -24,7 +24,9 @@ def node_config(topology: Topology, node: Node) -> str:
     # BIRD knows no empty set.
     blocks = ", ".join(str(block) for block in node.blocks.values())
     export = f"  if (net ~ [ {blocks} ]) then accept;\n" if blocks else ""
-    own = "".join(f"  route {block} blackhole;\n" for block in node.blocks.values())
+    # Not for a block of one address: it would take the place of its pod's own route.
+    holes = [block for block in node.blocks.values() if block.prefixlen < block.max_prefixlen]
+    own = "".join(f"  route {block} blackhole;\n" for block in holes)
     # Calico's rule for who dials: the one whose address is less, compared as text (bgp_processor.go).
     mesh = "".join(
         _mesh_peer(node, peer, passive=str(peer.address) > str(node.address)) for peer in topology.peers(node)
@@ -133,7 +135,9 @@ protocol bgp the_router from peer {{
 
 def _tunnel_rules(topology: Topology, node: Node) -> str:
     return "".join(
-        _tunnel_rule(pool, node) for pool in topology.pools if pool.carried_as.tunnel is Encapsulation.IPIP
+        _tunnel_rule(pool, node)
+        for pool in topology.pools
+        if pool.carried_as.tunnel is Encapsulation.IPIP and Encapsulation.IPIP in topology.bird_routes
     )
 
 
@@ -155,7 +159,7 @@ def _felix_rules(topology: Topology) -> str:
     return "".join(
         f"  if (net ~ {pool.range}) then reject;  # Felix has these\n"
         for pool in topology.pools
-        if pool.carried_as.tunnel is Encapsulation.VXLAN
+        if pool.carried_as.tunnel not in topology.bird_routes
     )
 
 

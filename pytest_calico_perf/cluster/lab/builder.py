@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
 
-from pytest_calico_perf.cluster.lab import bird, felix, shaping, wiring
+from pytest_calico_perf.cluster.lab import bird, felix, service, shaping, wiring
 from pytest_calico_perf.cluster.lab.ipip.tunnel import IpipTunnel
 from pytest_calico_perf.cluster.lab.sandbox import Sandbox
 from pytest_calico_perf.cluster.lab.topology import FABRIC, Node, Pod, Topology
@@ -23,6 +23,54 @@ def control_socket(sandbox: Sandbox, namespace: str) -> str:
     return f"{sandbox.scratch(namespace)}/bird.ctl"
 
 
+def apply(sandbox: Sandbox, namespace: str, argv: Sequence[str], text: str | None = None) -> None:
+    """Run a command that changes a namespace; with an empty text nothing is to be changed.
+
+    Raises:
+        ClusterProblem: It failed; quotes it.
+    """
+    if text == "":
+        return
+    result = sandbox.run(namespace, argv, limit=_LIMIT, stdin=text)
+    if result.exit_code != 0:
+        words = "; ".join(line.strip() for line in (result.stderr or result.stdout).splitlines()[:3])
+        raise ClusterProblem(
+            f"the lab cannot be built: {' '.join(argv)} says {words or 'nothing'}", where=namespace
+        )
+
+
+def start_bird(sandbox: Sandbox, namespace: str, config: str) -> None:
+    """Start a BIRD there.
+
+    Raises:
+        ClusterProblem: It refuses.
+    """
+    folder = sandbox.scratch(namespace)
+    _write_bird_config(sandbox, namespace, config)
+    # A daemon, so that a kept lab keeps its routes. It leaves our session before it forks, since what
+    # is left of a command's session is ended with the command.
+    argv = ["setsid", "bird", "-c", f"{folder}/bird.conf", "-s", control_socket(sandbox, namespace)]
+    apply(sandbox, namespace, [*argv, "-P", f"{folder}/bird.pid"])
+
+
+def reconfigure_bird(sandbox: Sandbox, namespace: str, config: str) -> None:
+    """Give a running BIRD another configuration; sessions that are the same in it stay up.
+
+    Raises:
+        ClusterProblem: It refuses, or does not run.
+    """
+    _write_bird_config(sandbox, namespace, config)
+    argv = ["birdc", "-s", control_socket(sandbox, namespace), "configure"]
+    result = sandbox.run(namespace, argv, limit=_LIMIT)
+    if "Reconfigur" not in result.stdout:  # birdc ends with 0 whatever BIRD says
+        raise ClusterProblem(f"BIRD takes no new configuration: {result.last_words}", where=namespace)
+
+
+def _write_bird_config(sandbox: Sandbox, namespace: str, config: str) -> None:
+    folder = sandbox.scratch(namespace)
+    sandbox.write_file(f"{folder}/bird.conf", f'log "{folder}/bird.log" all;\n{config}')
+
+
 class Builder:
     """Builds a lab in a sandbox. BIRD comes first, since its sessions take longest; pods follow meanwhile."""
 
@@ -33,12 +81,15 @@ class Builder:
         file: LabFile,
         ipip: IpipTunnel | None,
         executor: Executor,
+        *,
+        services: bool,
     ) -> None:
         self._sandbox = sandbox
         self._topology = topology
         self._file = file
         self._ipip = ipip
         self._executor = executor
+        self._services = services
 
     def build(self) -> None:
         """Build it all.
@@ -79,6 +130,8 @@ class Builder:
         self._apply(node.name, ["ip", "-batch", "-"], links)
         self._apply(node.name, ["bridge", "-batch", "-"], forwarding)
         self._apply(node.name, ["tc", "-batch", "-"], queues)
+        if self._services:
+            self._apply(node.name, list(service.COMMAND), service.rules(self._topology))
         self._start_bird(node.name, bird.node_config(self._topology, node))
 
     def _build_pod_ends(self, node: Node) -> None:
@@ -89,22 +142,10 @@ class Builder:
         self._apply(pod.name, ["ip", "-batch", "-"], wiring.pod_links(pod))
 
     def _start_bird(self, namespace: str, config: str) -> None:
-        folder = self._sandbox.scratch(namespace)
-        self._sandbox.write_file(f"{folder}/bird.conf", f'log "{folder}/bird.log" all;\n{config}')
-        # A daemon, so that a kept lab keeps its routes. It leaves our session before it forks, since what
-        # is left of a command's session is ended with the command.
-        argv = ["setsid", "bird", "-c", f"{folder}/bird.conf", "-s", control_socket(self._sandbox, namespace)]
-        self._apply(namespace, [*argv, "-P", f"{folder}/bird.pid"])
+        start_bird(self._sandbox, namespace, config)
 
     def _apply(self, namespace: str, argv: list[str], text: str | None = None) -> None:
-        if text == "":
-            return
-        result = self._sandbox.run(namespace, argv, limit=_LIMIT, stdin=text)
-        if result.exit_code != 0:
-            words = "; ".join(line.strip() for line in (result.stderr or result.stdout).splitlines()[:3])
-            raise ClusterProblem(
-                f"the lab cannot be built: {' '.join(argv)} says {words or 'nothing'}", where=namespace
-            )
+        apply(self._sandbox, namespace, argv, text)
 
     def _everywhere(self, step: Callable[[_T], None], things: Iterable[_T]) -> None:
         for _ in self._executor.map(step, things):

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from pytest_calico_perf.cluster.base import EndpointPair
-from pytest_calico_perf.cluster.lab import janitor, requirements
+from pytest_calico_perf.cluster.lab import janitor, requirements, service
 from pytest_calico_perf.cluster.lab.builder import Builder, control_socket
 from pytest_calico_perf.cluster.lab.endpoint import LabEndpoint
 from pytest_calico_perf.cluster.lab.ipip.tunnel import IpipTunnel, choose, device_packets
@@ -46,6 +46,7 @@ class LabCluster:
         self._modes = modes
         self._ipip: IpipTunnel | None = None
         self._unsupported: Mapping[Mode, Unsupported] = {}
+        self._no_services: Unsupported | None = None
         self._endpoints: Mapping[str, LabEndpoint] = {}
         self._lab: tuple[Sandbox, Topology] | None = None
 
@@ -56,6 +57,17 @@ class LabCluster:
     @property
     def modes(self) -> tuple[Mode, ...]:
         return self._modes
+
+    @property
+    def serial(self) -> bool:
+        return False
+
+    @property
+    def shared(self) -> bool:
+        return False
+
+    def turn_to(self, mode: Mode) -> None:
+        """Nothing: every mode has a pool of its own."""
 
     @property
     def topology(self) -> Topology:
@@ -93,7 +105,9 @@ class LabCluster:
         topology = self._plan(sandbox)
         self._lab = sandbox, topology
         self._endpoints = _endpoints(sandbox, topology)
-        Builder(sandbox, topology, self._file, self._ipip, executor).build()
+        self._no_services = service.why_not(sandbox, FABRIC, topology)
+        services = self._no_services is None
+        Builder(sandbox, topology, self._file, self._ipip, executor, services=services).build()
         readiness = Readiness(sandbox, executor, until=until)
         readiness.await_routes(topology, self._session_state)
         readiness.await_packets(self._living_pairs())
@@ -133,7 +147,15 @@ class LabCluster:
         numbers = (1, 2) if path.same_node else (1, 1)
         client = self._end(path.client, client_node, mode, numbers[0])
         server = self._end(path.server, server_node, mode, numbers[1])
+        if path.via_service:
+            server = self._behind_service(server, mode)
         return EndpointPair(path, mode, client, server)
+
+    def _behind_service(self, server: LabEndpoint, mode: Mode | None) -> LabEndpoint:
+        if self._no_services:
+            raise self._no_services
+        assert mode
+        return server.behind(str(self.topology.service(mode).address))
 
     def _end(self, kind: EndpointKind, node: Node, mode: Mode | None, number: int) -> LabEndpoint:
         if mode and mode in self._unsupported:
@@ -209,6 +231,10 @@ class LabCluster:
                 "notes": self._notes(),
                 "unsupported": {str(mode): str(why) for mode, why in self._unsupported.items()},
                 "privileged": self.sandbox.privileged,
+                "services": [
+                    {"mode": str(each.pod.pool.mode), "address": str(each.address)}
+                    for each in (() if self._no_services else topology.services)
+                ],
                 "versions": {
                     "ip": self._version(["ip", "-V"]),
                     "bird": self._version(["bird", "--version"]),
@@ -246,7 +272,10 @@ class LabCluster:
         pairs = [self.pair(Path.HOST_TO_HOST, None)]
         for pool in topology.pools:
             for path in Path:
-                if path.has_mode and (path.same_node or topology.carries(pool, client, server)):
+                # A ClusterIP answers no echo; what leads to it is the way to the pod behind it.
+                if path.via_service or not path.has_mode:
+                    continue
+                if path.same_node or topology.carries(pool, client, server):
                     try:
                         pairs.append(self.pair(path, pool.mode))
                     except Unsupported:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from pytest_calico_perf.cluster.base import CommandResult
 from pytest_calico_perf.cluster.lab.command import SandboxCommand
@@ -37,7 +38,8 @@ class LabEndpoint:
         name: For people.
         kind: Host or pod.
         node: Name of the node it lives on.
-        address: Its IPv4 address, dotted.
+        own_address: Its IPv4 address, dotted.
+        cluster_ip: Address of the Service it is asked through; empty where it is asked itself.
     """
 
     sandbox: Sandbox
@@ -45,12 +47,17 @@ class LabEndpoint:
     name: str
     kind: EndpointKind
     node: str
-    address: str
-    _ports: _Ports = field(default_factory=_Ports, init=False, repr=False, compare=False)
+    own_address: str
+    cluster_ip: str = ""
+    _ports: _Ports = field(default_factory=_Ports, repr=False, compare=False)
 
     @property
-    def own_address(self) -> str:
-        return self.address
+    def address(self) -> str:
+        return self.cluster_ip or self.own_address
+
+    def behind(self, cluster_ip: str) -> Self:
+        """The same endpoint as its Service's clients see it; both draw from the same ports."""
+        return replace(self, cluster_ip=cluster_ip)
 
     @property
     def scratch(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_calico_perf.cluster.base import Endpoint, EndpointPair
 from pytest_calico_perf.cluster.lab.bird import bare_gateway
 from pytest_calico_perf.cluster.lab.sandbox import Sandbox
-from pytest_calico_perf.cluster.lab.topology import DEVICE, UPLINK, Node, Topology
+from pytest_calico_perf.cluster.lab.topology import DEVICE, UPLINK, Node, Pool, Topology
 from pytest_calico_perf.errors import NotReady
 from pytest_calico_perf.model import Encapsulation, Mode
 from pytest_calico_perf.parsing import blaming, json_objects
@@ -50,15 +50,14 @@ def expected_routes(topology: Topology) -> tuple[ExpectedRoute, ...]:
     node/filesystem/etc/calico/confd/templates/bird_ipam.cfg.template).
     """
     return tuple(
-        _expected_route(topology, node, peer, mode)
+        _expected_route(topology, node, peer, pool)
         for node in topology.nodes
         for peer in topology.peers(node)
-        for mode in node.blocks
+        for pool in topology.pools
     )
 
 
-def _expected_route(topology: Topology, node: Node, peer: Node, mode: Mode) -> ExpectedRoute:
-    pool = topology.pool(mode)
+def _expected_route(topology: Topology, node: Node, peer: Node, pool: Pool) -> ExpectedRoute:
     match topology.encapsulation(pool, node, peer):
         case Encapsulation.VXLAN:
             gateway, device = peer.tunnels[Encapsulation.VXLAN], DEVICE[Encapsulation.VXLAN]
@@ -66,7 +65,7 @@ def _expected_route(topology: Topology, node: Node, peer: Node, mode: Mode) -> E
             gateway, device = peer.address, DEVICE[Encapsulation.IPIP]
         case Encapsulation.NONE:
             gateway, device = bare_gateway(node, peer), UPLINK
-    return ExpectedRoute(node.name, mode, str(peer.blocks[mode]), str(gateway), device)
+    return ExpectedRoute(node.name, pool.mode, str(peer.blocks[pool.name]), str(gateway), device)
 
 
 def shown_routes(text: str, node: str) -> list[Mapping[str, Any]]:

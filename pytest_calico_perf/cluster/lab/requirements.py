@@ -29,6 +29,7 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
         "nginx": "nginx-light",
         "ethtool": "ethtool",
         "ping": "iputils-ping",
+        "nft": "nftables",
     }
 )
 """Program -> the Debian package that has it."""

@@ -14,9 +14,10 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Self
 
 from pytest_calico_perf.cluster.base import CommandResult
@@ -129,6 +130,29 @@ class Sandbox:
             _make_folder(self._outside(self.scratch(name)))
         with self._lock:
             self._namespaces.update(names)
+
+    def remove_namespaces(self, names: Sequence[str]) -> None:
+        """Remove named network namespaces; each is gone with its devices once no process is left in it.
+
+        Raises:
+            ClusterProblem: There is no such namespace.
+        """
+        for name in names:
+            self._check_namespace(name)
+        with self._lock:
+            self._namespaces.difference_update(names)
+        batch = "".join(f"netns delete {name}\n" for name in names)
+        result = self._run(None, ["ip", "-batch", "-"], limit=30, stdin=batch)
+        if result.exit_code != 0:
+            raise ClusterProblem(
+                f"cannot remove the network namespaces {', '.join(names)}: {result.last_words}",
+                where=f"lab {self.run_id}",
+            )
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What commands have for an environment; by it the processes of a lab are known."""
+        return MappingProxyType(self._environment)
 
     def scratch(self, namespace: str) -> str:
         """The private folder of a namespace, below `directory`."""

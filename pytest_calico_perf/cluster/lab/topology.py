@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 
-from pytest_calico_perf.clusterfile import BLOCK_PREFIX, LabFile
+from pytest_calico_perf.clusterfile import BENCHMARK_RANGE, BLOCK_PREFIX, LabFile
 from pytest_calico_perf.model import Encapsulation, Mode
 
 OVERHEAD: Mapping[Encapsulation, int] = {
@@ -57,12 +57,14 @@ class Pool:
     """A range pods take their addresses from, and how packets to it travel.
 
     Attributes:
+        name: Unique in the lab; there it is the mode's.
         mode: The mode it serves; `current` for the default pool.
         carried_as: The mode its packets travel in; never `current`.
         range: Its addresses.
         pod_mtu: MTU of its pods in bytes, as in a cluster in which this mode is alone.
     """
 
+    name: str
     mode: Mode
     carried_as: Mode
     range: IPv4Network
@@ -74,7 +76,7 @@ class Pod:
     """A pod: a namespace with one address.
 
     Attributes:
-        name: `bgp-node2-1`; also its namespace.
+        name: `bgp-node2-1`; also its network namespace.
         pool: Where its address is from.
         node: Name of its node.
         address: Its address, a /32.
@@ -98,7 +100,7 @@ class Node:
         name: `node1`; also its namespace and its port in the fabric.
         subnet: Where it lives.
         address: Its address there.
-        blocks: Its share of each pool.
+        blocks: Its share of each pool, by the pool's name.
         tunnels: Address of each tunnel device it has.
         vxlan_mac: Hardware address of its vxlan.calico.
         pods: Its pods, pool by pool.
@@ -107,7 +109,7 @@ class Node:
     name: str
     subnet: Subnet
     address: IPv4Address
-    blocks: Mapping[Mode, IPv4Network]
+    blocks: Mapping[str, IPv4Network]
     tunnels: Mapping[Encapsulation, IPv4Address]
     vxlan_mac: str
     pods: tuple[Pod, ...]
@@ -116,6 +118,19 @@ class Node:
         """Its `number`-th pod of a mode, counted from 1; None when there are fewer."""
         pods = [pod for pod in self.pods if pod.pool.mode is mode]
         return pods[number - 1] if number <= len(pods) else None
+
+
+@dataclass(frozen=True)
+class Service:
+    """A ClusterIP in front of one pod.
+
+    Attributes:
+        address: The ClusterIP.
+        pod: Who answers.
+    """
+
+    address: IPv4Address
+    pod: Pod
 
 
 @dataclass(frozen=True)
@@ -129,6 +144,10 @@ class Topology:
         pools: Of the modes in use only.
         nodes: All nodes, in order of their numbers.
         pair: Names of the client's node and the server's.
+        services: One per pool, in front of the first pod of the server's node; none where the file's ranges
+            leave no room for them.
+        felix_routes: Encapsulations of the pools whose routes Felix writes.
+        bird_routes: Those whose routes BIRD writes; by default as in Calico up to 3.32.
     """
 
     mtu: int
@@ -137,6 +156,9 @@ class Topology:
     pools: tuple[Pool, ...]
     nodes: tuple[Node, ...]
     pair: tuple[str, str]
+    services: tuple[Service, ...]
+    felix_routes: frozenset[Encapsulation] = frozenset({Encapsulation.VXLAN})
+    bird_routes: frozenset[Encapsulation] = frozenset({Encapsulation.NONE, Encapsulation.IPIP})
 
     @classmethod
     def of(cls, file: LabFile, modes: Iterable[Mode]) -> Topology:
@@ -148,7 +170,8 @@ class Topology:
         pools = []
         for mode in modes:
             carried_as = file.current if mode is Mode.CURRENT else mode
-            pools.append(Pool(mode, carried_as, file.pools[mode], file.mtu - OVERHEAD[carried_as.tunnel]))
+            pod_mtu = file.mtu - OVERHEAD[carried_as.tunnel]
+            pools.append(Pool(str(mode), mode, carried_as, file.pools[mode], pod_mtu))
         places = [
             (subnet, address)
             for subnet, plan in zip(subnets, file.subnets, strict=True)
@@ -158,7 +181,11 @@ class Topology:
             _node(index, subnet, address, pools, file.pods_per_node)
             for index, (subnet, address) in enumerate(places)
         )
-        return cls(file.mtu, subnets, file.router.bgp, tuple(pools), nodes, file.pair or _usual_pair(nodes))
+        pair = file.pair or _usual_pair(nodes)
+        server = next(node for node in nodes if node.name == pair[1])
+        return cls(
+            file.mtu, subnets, file.router.bgp, tuple(pools), nodes, pair, _services(file, server, pools)
+        )
 
     def node(self, name: str) -> Node:
         """The node of that name; KeyError when there is none."""
@@ -167,6 +194,10 @@ class Topology:
     def pool(self, mode: Mode) -> Pool:
         """The pool of a mode; KeyError when the lab has none."""
         return {pool.mode: pool for pool in self.pools}[mode]
+
+    def service(self, mode: Mode) -> Service:
+        """The Service of a mode's pool; KeyError when there is none."""
+        return {service.pod.pool.mode: service for service in self.services}[mode]
 
     def peers(self, node: Node) -> tuple[Node, ...]:
         """All other nodes."""
@@ -203,20 +234,30 @@ def _usual_pair(nodes: tuple[Node, ...]) -> tuple[str, str]:
     return first.name, (elsewhere or nodes[1:])[0].name
 
 
+def _services(file: LabFile, server: Node, pools: list[Pool]) -> tuple[Service, ...]:
+    taken = [*file.pools.values(), *(subnet.range for subnet in file.subnets)]
+    # From the top of the lower half: by convention nodes are at its bottom, pods in the upper half.
+    for range_ in reversed(list(next(BENCHMARK_RANGE.subnets()).subnets(new_prefix=24))):
+        if not any(range_.overlaps(other) for other in taken):
+            first_pods = [pod for pool in pools if (pod := server.pod(pool.mode, 1))]
+            return tuple(Service(range_[number], pod) for number, pod in enumerate(first_pods, 1))
+    return ()
+
+
 def _node(index: int, subnet: Subnet, address: IPv4Address, pools: list[Pool], pods_per_node: int) -> Node:
     name = f"node{index + 1}"
-    blocks = {pool.mode: _block(pool.range, index) for pool in pools}
+    blocks = {pool.name: _block(pool.range, index) for pool in pools}
     tunnels: dict[Encapsulation, IPv4Address] = {}
     for pool in pools:
         if pool.carried_as.tunnel is not Encapsulation.NONE:
             # Calico hands a block's addresses out from the first; the tunnel was there before any pod.
-            tunnels.setdefault(pool.carried_as.tunnel, blocks[pool.mode][0])
+            tunnels.setdefault(pool.carried_as.tunnel, blocks[pool.name][0])
     pods = tuple(
-        _pod(f"{pool.mode}-{name}-{number}", pool, name, blocks[pool.mode][number])
+        make_pod(f"{pool.name}-{name}-{number}", pool, name, blocks[pool.name][number])
         for pool in pools
         for number in range(1, pods_per_node + 1)
     )
-    return Node(name, subnet, address, blocks, tunnels, _vxlan_mac(name), pods)
+    return Node(name, subnet, address, blocks, tunnels, vxlan_mac(name), pods)
 
 
 def _block(pool: IPv4Network, index: int) -> IPv4Network:
@@ -224,14 +265,15 @@ def _block(pool: IPv4Network, index: int) -> IPv4Network:
     return IPv4Network((int(pool.network_address) + index * size, BLOCK_PREFIX))
 
 
-def _pod(name: str, pool: Pool, node: str, address: IPv4Address) -> Pod:
+def make_pod(name: str, pool: Pool, node: str, address: IPv4Address, *, workload: str = "") -> Pod:
+    """A pod with the names Calico derives from its workload, `<namespace>.<name>` in Kubernetes."""
     # libcalico-go/lib/backend/k8s/conversion, VethNameForWorkload.
-    digest = _sha1(f"{POD_NAMESPACE}.{name}")
+    digest = _sha1(workload or f"{POD_NAMESPACE}.{name}")
     # 02: locally administered, unicast.
     return Pod(name, pool, node, address, _mac(0x02, digest), f"cali{digest.hex()[:11]}")
 
 
-def _vxlan_mac(node: str) -> str:
+def vxlan_mac(node: str) -> str:
     """As Felix derives it: byte 0x66, then SHA-1 of the node's name (felix/dataplane/linux, vxlan_mgr)."""
     return _mac(0x66, _sha1(node))
 

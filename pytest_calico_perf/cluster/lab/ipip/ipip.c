@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * IP in IP (RFC 2003) for kernels without an ipip device: two tc programs that put on the wire what tunl0
+ * IP in IP (RFC 2003) for kernels without an ipip device: tc programs that put on the wire what tunl0
  * would. They need no configuration: the routes say where packets go. Kernel 6.7 or later (BPF_FIB_LOOKUP_SRC).
  */
 
@@ -46,8 +46,8 @@ enum { ROOM_MAC = 1, ROOM_FIXED_GSO = 1, ROOM_ENCAP_L3_IPV4 = 2, ROOM_DECAP_L3_I
 #define ETH_P_IP __builtin_bswap16(0x0800)
 #define IP_DF __builtin_bswap16(0x4000)
 
-/* Egress of tunl0: wrap the packet and send it to the route's gateway, which is the peer node. */
-SECTION("ipip/encap") int encapsulate(struct __sk_buff *skb)
+/* Wrap the packet and send it to the gateway of the block route, which is the peer node. */
+static inline __attribute__((always_inline)) int wrap(struct __sk_buff *skb, int perspective)
 {
 	struct iphdr ip;
 
@@ -58,7 +58,7 @@ SECTION("ipip/encap") int encapsulate(struct __sk_buff *skb)
 	struct bpf_fib_lookup inner = {
 		.family = AF_INET, .ifindex = skb->ifindex, .src = ip.saddr, .dst = ip.daddr,
 	};
-	if (fib_lookup(skb, &inner, sizeof(inner), LOOKUP_OUTPUT | LOOKUP_SKIP_NEIGH))
+	if (fib_lookup(skb, &inner, sizeof(inner), perspective | LOOKUP_SKIP_NEIGH))
 		return TC_ACT_SHOT;
 
 	/* The way to the peer: uplink, next hop (the peer or a router) and the address to send from. */
@@ -92,6 +92,18 @@ SECTION("ipip/encap") int encapsulate(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	struct bpf_redir_neigh hop = { .family = AF_INET, .next_hop = outer.dst };
 	return redirect_neigh(outer.ifindex, &hop, sizeof(hop), 0);
+}
+
+/* Egress of tunl0: the short way. Takes packets before the device counts them. */
+SECTION("ipip/encap") int encapsulate(struct __sk_buff *skb)
+{
+	return wrap(skb, LOOKUP_OUTPUT);
+}
+
+/* Ingress of tunl0's far end: one hop more, and tunl0 has counted the packet as a real one does. */
+SECTION("ipip/encap-counted") int encapsulate_counted(struct __sk_buff *skb)
+{
+	return wrap(skb, 0);
 }
 
 /* Ingress of the uplink: unwrap IP in IP and let the stack route what was inside. */

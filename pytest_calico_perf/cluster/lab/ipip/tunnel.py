@@ -71,12 +71,20 @@ class KernelIpip:
 
 
 class TcBpfIpip:
-    """A veth whose packets a tc program wraps and sends off; the other program unwraps at the uplink.
+    """A veth whose packets a tc program wraps and sends off; another program unwraps at the uplink.
 
-    No packet reaches the veth's far end. Needs the first user namespace, for which eBPF is reserved.
+    Needs the first user namespace, for which eBPF is reserved.
+
+    Args:
+        counting: Whether the device itself is to count what it sends, as a real one does, for whoever reads
+            `ip -s link`. Packets then pass the veth before they are wrapped; else none reaches its far end,
+            which is faster.
     """
 
     kind = "tc-bpf"
+
+    def __init__(self, *, counting: bool = False) -> None:
+        self._counting = counting
 
     def prepare(self, sandbox: Sandbox, node: str) -> None:
         pass
@@ -95,14 +103,18 @@ class TcBpfIpip:
     def attach(self, uplink: str) -> str:
         """`tc` lines that attach the programs, with the one that unwraps at `uplink`."""
         program = f"bpf direct-action object-file {OBJECT} section"
+        device, hook = (_FAR_END, "ingress") if self._counting else (_DEVICE, "egress")
+        wrapping = "ipip/encap-counted" if self._counting else "ipip/encap"
         return (
-            f"qdisc add dev {_DEVICE} clsact\n"
-            f"filter add dev {_DEVICE} egress {program} ipip/encap\n"
+            f"qdisc add dev {device} clsact\n"
+            f"filter add dev {device} {hook} {program} {wrapping}\n"
             f"qdisc add dev {uplink} clsact\n"
             f"filter add dev {uplink} ingress {program} ipip/decap\n"
         )
 
     def packets_sent(self, sandbox: Sandbox, node: str) -> int:
+        if self._counting:
+            return device_packets(sandbox, node, _DEVICE)
         # The program takes packets before the device counts them; clsact counts what it is shown, and
         # nothing ever comes in at tunl0.
         argv = ["tc", "-s", "-j", "qdisc", "show", "dev", _DEVICE]
@@ -138,8 +150,13 @@ def _kernel_device(sandbox: Sandbox, namespace: str) -> bool:
     return any(lookup(link, "linkinfo", "info_kind") == "ipip" for link in links)
 
 
-def choose(sandbox: Sandbox, namespace: str) -> IpipTunnel:
+def choose(sandbox: Sandbox, namespace: str, *, counting: bool = False) -> IpipTunnel:
     """Find a way that works here, by trying it in a namespace that has no tunl0 of its own to lose.
+
+    Args:
+        sandbox: Where.
+        namespace: The namespace to try it in.
+        counting: Whether `ip -s link` must tell what tunl0 sent; see `TcBpfIpip`.
 
     Raises:
         Unsupported: There is none; the message says why.
@@ -154,10 +171,10 @@ def choose(sandbox: Sandbox, namespace: str) -> IpipTunnel:
         )
     if sys.byteorder != "little":
         raise Unsupported(f"{reason}and its substitute is compiled for little-endian machines")
-    tunnel = TcBpfIpip()
+    tunnel = TcBpfIpip(counting=counting)
     steps = (
         (["ip", "-batch", "-"], tunnel.links(1500)),
-        (["tc", "-batch", "-"], tunnel.attach(_FAR_END)),
+        (["tc", "-batch", "-"], tunnel.attach(_DEVICE if counting else _FAR_END)),
     )
     try:
         for argv, text in steps:
