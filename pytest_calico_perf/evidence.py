@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_calico_perf.cluster.base import Cluster, Endpoint, EndpointPair
+from pytest_calico_perf.cluster.routes import Route, route_to
 from pytest_calico_perf.model import Encapsulation, Path
-from pytest_calico_perf.routes import Route, route_to
 
 _OPPOSITE = {Path.HOST_TO_POD: Path.POD_TO_HOST, Path.POD_TO_HOST: Path.HOST_TO_POD}
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_calico_perf.cluster.base import Cluster, CommandResult, Endpoint, EndpointPair
+from pytest_calico_perf.cluster.routes import Route, route_to
 from pytest_calico_perf.errors import ClusterProblem, ToolProblem, Unreachable
 from pytest_calico_perf.model import Encapsulation, EndpointKind
 from pytest_calico_perf.parsing import blaming, json_object, lookup, whole, word
-from pytest_calico_perf.routes import Route, route_to
 
 BULK_BYTES = 256 * 1024  # some 180 full-size segments: beyond any initial window (RFC 6928: 10)
 # iperf3 ends when the sender's socket has taken everything and counts what the receiver has read by then.

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pytest_calico_perf.cluster.base import CommandResult, EndpointPair
 from pytest_calico_perf.cluster.lab.readiness import absent, expected_routes, shown_routes
 from pytest_calico_perf.cluster.lab.topology import Topology
+from pytest_calico_perf.cluster.routes import Route, route_to
 from pytest_calico_perf.clusterfile import LabFile, load
 from pytest_calico_perf.errors import CellProblem, Unreachable
 from pytest_calico_perf.model import EndpointKind, Mode, Path
 from pytest_calico_perf.reachability import check
-from pytest_calico_perf.routes import Route, route_to
 
 ROUTE = [{"dst": "198.19.2.0/26", "gateway": "198.18.0.3", "dev": "eth0", "protocol": "bird"}]
 LINK = [{"ifname": "eth0", "mtu": 1500}]

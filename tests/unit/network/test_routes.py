@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_calico_perf.cluster.routes import Route, route_to
 from pytest_calico_perf.errors import ToolProblem, Unreachable
-from pytest_calico_perf.routes import Route, route_to
 
 
 def test_a_route_says_prefix_gateway_device_writer_and_device_mtu(network):
