@@ -18,12 +18,13 @@ RUN = uuid.uuid4().hex
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need root say so by living in a folder of real parts; without root they are skipped with the reason."""
+    """Tests that need root live in a folder of real parts; without root they are skipped with the reason."""
     if os.geteuid() == 0:
         return
     here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(here / "lab") and item.get_closest_marker("unprivileged") is None:
+        real = any(item.path.is_relative_to(here / folder) for folder in ("lab", "ssh"))
+        if real and item.get_closest_marker("unprivileged") is None:
             item.add_marker(pytest.mark.skip(reason="needs root: makes network namespaces"))
 
 

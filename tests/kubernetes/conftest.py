@@ -25,8 +25,9 @@ def make_world(tmp_path: Path) -> Iterator[MakeWorld]:
             calico: CalicoSpec | None = None, *, fields: dict[str, Any] | None = None, **plane: Any
         ) -> World:
             fake = stack.enter_context(FakeApi())
-            return World(
-                fake, stack.enter_context(Plane(fake, calico=calico, **plane)), tmp_path, dict(fields or {})
-            )
+            cluster = stack.enter_context(Plane(fake, calico=calico, **plane))
+            world = World(tmp_path, dict(fields or {}), fake=fake, plane=cluster)
+            stack.callback(world.close)
+            return world
 
         yield make

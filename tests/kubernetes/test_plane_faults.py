@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from kubernetes.client import ApiException
@@ -23,8 +27,11 @@ from tests.kubernetes.plane.trying import (
     say,
     until,
 )
+from tests.lab.runs import assert_nothing_left, processes_of
 
 pytestmark = needs_root
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -140,3 +147,25 @@ def test_everything_ends_with_the_plane():
             assert say(plane, "web", "true").code == 0
         with process:
             assert process.wait(5) != 0
+
+
+def test_nothing_is_left_when_its_process_is_killed():
+    script = """
+import time
+from tests.kubernetes.fake import FakeApi
+from tests.kubernetes.plane import Plane
+from tests.kubernetes.plane.trying import run_pods
+with FakeApi() as fake, Plane(fake) as plane:
+    run_pods(plane, ("web", "node1"))
+    running = plane.exec("default", "web", "tools", ["sleep", "1000"])
+    print("up", flush=True)
+    time.sleep(60)
+"""
+    argv = [sys.executable, "-c", script]
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    ) as process:
+        assert process.stdout.readline() == b"up\n"
+        assert len(processes_of(process.pid)) > 5
+        process.kill()
+    assert_nothing_left(process.pid, deadline=10)

@@ -12,7 +12,8 @@ from pytest_calico_perf.model import Mode
 from tests.kubernetes.fake import FakeApi
 from tests.kubernetes.fake.clients import connect, ended, open_exec
 from tests.kubernetes.plane import DEFAULT_RANGE, SERVICE_RANGE, CalicoSpec, NodeSpec, Plane
-from tests.kubernetes.plane.trying import make_pod, needs_root, run_pods, until
+from tests.kubernetes.plane.resources import CONFIG_MAPS, DAEMON_SETS, NODES, PODS
+from tests.kubernetes.plane.trying import make_pod, needs_root, reaches, run_pods, until
 
 pytestmark = needs_root
 
@@ -172,3 +173,13 @@ def test_a_pool_made_over_the_wire_is_in_the_network(plane, api):
     custom.delete_cluster_custom_object("projectcalico.org", "v3", "ippools", "wired")
     plane.settle()
     until(lambda: not any("198.19.40." in route for route in plane.routes("node2")))
+
+
+def test_without_calico_nothing_tells_of_it_and_pods_reach_each_other():
+    with FakeApi() as fake, Plane(fake, calico=CalicoSpec(absent=True)) as plane, connect(fake) as api:
+        groups = {group.name for group in client.ApisApi(api).get_api_versions().groups}
+        assert not any("calico" in name or "tigera" in name for name in groups)
+        _, server = run_pods(plane, ("client", "node1"), ("server", "node2"))
+        until(lambda: reaches(plane, "client", server))
+        told = [fake.store.list(resource) for resource in (NODES, PODS, DAEMON_SETS, CONFIG_MAPS)]
+        assert "calico" not in str(told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -80,6 +81,20 @@ class TestExec:
         run_pods(plane, ("web", "node1"))
         with pytest.raises(FileNotFoundError):
             plane.exec("default", "web", "tools", ["no-such-program"])
+
+    def test_what_the_image_lacks(self, plane):
+        make_pod(
+            plane,
+            "bare",
+            "node1",
+            **hardened(containers=[{"name": "tools", "image": "x/tools-lacks-iperf3-lacks-ping:1"}]),
+        )
+        plane.wait_ready("default", "bare")
+        run_pods(plane, ("whole", "node1"))
+        for program in ("iperf3", "ping"):
+            assert say(plane, "bare", "sh", "-c", f"command -v {program}").code == 127
+            assert say(plane, "bare", program, "-V").code == 127
+            assert say(plane, "whole", "sh", "-c", f"command -v {program}").code == 0
 
     def test_containers_share_a_tmp_that_is_nobody_elses(self, plane):
         run_pods(plane, ("one", "node1"), ("two", "node1"))
@@ -299,7 +314,7 @@ class TestServices:
         return plane.fake.store.create(SERVICES, body)["spec"]["clusterIP"]
 
     def ask(self, plane: Plane, pod: str, address: str, port: int) -> str:
-        return say(plane, pod, "python3", "-c", _CLIENT, address, str(port)).out
+        return say(plane, pod, sys.executable, "-c", _CLIENT, address, str(port)).out
 
     def test_a_cluster_ip_leads_to_the_pods_behind_it(self, plane):
         run_pods(plane, ("client", "node1"), ("near", "node1"), ("far", "node2"))
@@ -308,7 +323,7 @@ class TestServices:
         ports = [{"name": "web", "port": 80, "targetPort": 8080, "protocol": "TCP"}]
         address = self.make(plane, "web", selector={"app": "web"}, ports=ports)
         servers = [
-            plane.exec("default", each, "web", ["python3", "-c", _SERVER, each, "8080"])
+            plane.exec("default", each, "web", [sys.executable, "-c", _SERVER, each, "8080"])
             for each in ("near", "far")
         ]
         plane.settle()
@@ -343,7 +358,7 @@ class TestServices:
         )
         address = self.make(plane, "web", selector={"app": "server"}, ports=[{"port": 8080}])
         plane.settle()
-        with plane.exec("default", "server", "web", ["python3", "-c", _SERVER, "", "8080"]) as listening:
+        with plane.exec("default", "server", "web", [sys.executable, "-c", _SERVER, "", "8080"]) as listening:
             until(lambda: self.ask(plane, "inside", address, 8080) == inside)
             assert self.ask(plane, "outside", address, 8080) not in (outside, "")
             assert self.ask(plane, "outside", server, 8080) == outside

@@ -146,6 +146,15 @@ class TestRaw:
         with pytest.raises(Refused, match="cannot both be enabled"):
             make_pool(raw, Mode.IPIP, vxlanMode="Always")
 
+    def test_an_old_release_knows_fewer_fields_and_checks_less(self, fake):
+        with Plane(fake, calico=CalicoSpec(version="v3.28.5")) as plane:
+            make_pool(plane, Mode.BGP)
+            assert "assignmentMode" not in plane.fake.store.get(V1_POOLS, "bgp")["spec"]
+            make_pool(plane, Mode.IPIP, vxlanMode="Always")
+            make_pool(plane, Mode.VXLAN, nodeSelector="!all()")
+            (address,) = run_pods(plane, ("named", "node1", "vxlan"))
+            assert IPv4Address(address) in RANGES[Mode.VXLAN]
+
     def test_deletion_releases_nothing_until_garbage_is_collected(self, raw):
         used(raw, Mode.IPIP)
         assert len(blocks(raw, Mode.IPIP)) == 2

@@ -52,22 +52,31 @@ class Run:
 
 
 @dataclass
-class World:
-    """A fake API server whose nodes and pods live in the lab, and a folder with a cluster file for it."""
+class Runs:
+    """A folder with a cluster file, and runs of the suite in it.
 
-    fake: FakeApi
-    plane: Plane
+    Attributes:
+        folder: The folder.
+        fields: What the cluster file says beside its kind and name.
+        started: Every run so far.
+    """
+
     folder: Path
     fields: dict[str, Any] = field(default_factory=dict)
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Whatever the test did, no run of it goes on."""
+        for process in self.started:
+            process.kill()
+            process.wait(10)
 
     @property
     def cluster_file(self) -> Path:
         return self.folder / "cluster.yaml"
 
     def write_files(self) -> None:
-        self.fake.kubeconfig(self.folder / "kubeconfig")
-        fields = {"kind": "kubernetes", "name": "wired", "kubeconfig": "kubeconfig", **self.fields}
-        self.cluster_file.write_text(yaml.safe_dump(fields))
+        self.cluster_file.write_text(yaml.safe_dump({"kind": "kubernetes", "name": "tried", **self.fields}))
 
     def start(self, *args: str) -> subprocess.Popen[bytes]:
         """Begin a run; its output goes to output.txt."""
@@ -84,9 +93,11 @@ class World:
         argv += [f"--calico-cluster={self.cluster_file}", "--calico-json=results.json", *args]
         state = {"XDG_STATE_HOME": str(self.folder / "state")}
         with (self.folder / "output.txt").open("wb") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 argv, cwd=self.folder, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **state}
             )
+        self.started.append(process)
+        return process
 
     def run(self, *args: str, timeout: float = 120) -> Run:
         """A run to its end."""
@@ -111,6 +122,19 @@ class World:
         while words not in self.output:
             assert time.monotonic() < end, f"{words!r} did not appear in:\n{self.output}"
             time.sleep(0.05)
+
+
+@dataclass
+class World(Runs):
+    """A fake API server whose nodes and pods live in the lab, and runs against it."""
+
+    fake: FakeApi = field(kw_only=True)
+    plane: Plane = field(kw_only=True)
+
+    def write_files(self) -> None:
+        self.fake.kubeconfig(self.folder / "kubeconfig")
+        self.fields.setdefault("kubeconfig", "kubeconfig")
+        super().write_files()
 
     def ours(self) -> list[str]:
         """Every object that carries our label, by kind and name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,14 +16,6 @@ from tests.lab.labs import lab
 from tests.ssh.accounts import make_accounts
 from tests.ssh.daemon import Daemon, Keys
 from tests.ssh.netns import inside
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without root the tests here are skipped with the reason."""
-    if os.geteuid() != 0:
-        for item in items:
-            if item.path.is_relative_to(Path(__file__).parent):
-                item.add_marker(pytest.mark.skip(reason="needs root: makes network namespaces"))
 
 
 @pytest.fixture(scope="module")

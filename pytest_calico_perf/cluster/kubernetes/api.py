@@ -12,6 +12,7 @@ from pytest_calico_perf.cluster.kubernetes.channel import Channel
 from pytest_calico_perf.cluster.kubernetes.ours import MANAGER
 from pytest_calico_perf.cluster.kubernetes.resource import PODS, Json, Resource
 from pytest_calico_perf.cluster.kubernetes.wire import Request, Wire
+from pytest_calico_perf.clusterfile import KubernetesFile
 from pytest_calico_perf.errors import ApiProblem
 from pytest_calico_perf.parsing import lookup, mappings
 
@@ -240,3 +241,9 @@ def _whole(resource: Resource, body: Json) -> Json:
 def _words(verb: str, resource: Resource, name: str, namespace: str) -> str:
     what = f"{verb} {resource} {name}".rstrip()
     return f"{what} in {namespace}" if namespace else what
+
+
+def api_of(file: KubernetesFile) -> Api:
+    """The API of a cluster file's cluster. Hiccups are sat out for as long as two requests may take."""
+    seconds = file.timeouts.request
+    return Api(Access.of(file), request_seconds=seconds, patience=2 * seconds)

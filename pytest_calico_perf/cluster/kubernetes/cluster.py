@@ -7,8 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Self
 
 from pytest_calico_perf.cluster.base import Endpoint, EndpointPair
-from pytest_calico_perf.cluster.kubernetes.access import Access
-from pytest_calico_perf.cluster.kubernetes.api import Api
+from pytest_calico_perf.cluster.kubernetes.api import api_of
 from pytest_calico_perf.cluster.kubernetes.hosts import HostEndpoints, open_hosts
 from pytest_calico_perf.cluster.kubernetes.manifests import TOOLS, WEB
 from pytest_calico_perf.cluster.kubernetes.ours import new_run_id, owner
@@ -59,7 +58,7 @@ class KubernetesCluster:
         self._modes = modes
         self._paths = paths
         self._tell = tell
-        self._api = Api(Access.of(file), request_seconds=file.timeouts.request)
+        self._api = api_of(file)
         self._run = new_run_id()
         self._workload = Workload(self._api, file, self._run, owner())
         self._known_ground: Preflight | None = None

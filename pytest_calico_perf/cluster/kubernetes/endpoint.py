@@ -24,6 +24,7 @@ PORTS = range(20000, 30000)
 """Below NodePorts, which begin at 30000, and below Linux's ephemeral ports, which begin at 32768."""
 
 _WRITING = 15.0
+_BAD_REQUEST = 400
 # Told how much will come: v4 of the exec protocol has no word for the end of standard input.
 _WRITE = 'head -c "$1" >"$2"'
 
@@ -112,4 +113,10 @@ class PodEndpoint:
 
     def _exec(self, program: str, argv: Sequence[str]) -> Channel:
         container = self.containers.get(PurePath(program).name, self.containers[ANY])
-        return self.api.exec(self.namespace, self.pod, container, argv, stdin=True)
+        try:
+            return self.api.exec(self.namespace, self.pod, container, argv, stdin=True)
+        except ApiProblem as problem:
+            # The server only says that there is nothing to run it in; the pod says why.
+            if problem.status == _BAD_REQUEST and (wrong := self._whats_wrong()):
+                raise ApiProblem(wrong, status=problem.status, where=self.name) from problem
+            raise

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pytest_calico_perf.cluster.kubernetes import unfinished
-from pytest_calico_perf.cluster.kubernetes.access import Access
-from pytest_calico_perf.cluster.kubernetes.api import Api
+from pytest_calico_perf.cluster.kubernetes.api import api_of
 from pytest_calico_perf.cluster.kubernetes.detection import find_api
 from pytest_calico_perf.cluster.kubernetes.ours import owner_is_alive
 from pytest_calico_perf.cluster.kubernetes.reading import Look
@@ -25,7 +24,7 @@ def clean_up(file: KubernetesFile, *, show_only: bool, tell: Callable[[str], Non
     Raises:
         ApiProblem: The cluster cannot be reached, or may not be looked at.
     """
-    api = Api(Access.of(file), request_seconds=file.timeouts.request)
+    api = api_of(file)
     try:
         removal = Removal(
             api, find_api(Look(api)), namespace=file.namespace, deadline=file.timeouts.removal, tell=tell
@@ -60,7 +59,7 @@ def restore(file: KubernetesFile, *, tell: Callable[[str], None]) -> bool:
         NotRestored: It could not be put back; says how it can be.
         ApiProblem: The cluster cannot be reached, or does not permit it.
     """
-    api = Api(Access.of(file), request_seconds=file.timeouts.request)
+    api = api_of(file)
     try:
         done = unfinished.restore(api, deadline=file.timeouts.switch)
     finally:

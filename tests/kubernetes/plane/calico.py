@@ -35,6 +35,7 @@ AGENT = {"k8s-app": "calico-node"}
 _WATCHED = frozenset(
     {"IPPool", "Installation", "Node", "IPAMBlock", "FelixConfiguration", "BGPConfiguration"}
 )
+_SINCE = {"assignmentMode": (3, 30), "namespaceSelector": (3, 31)}  # calico.md 1.2
 _WRITES = {
     "Disabled": frozenset[Encapsulation](),
     "EnabledIPIPOnly": frozenset({Encapsulation.IPIP}),
@@ -97,16 +98,25 @@ class Calico:
             if aggregated and (pool := IPPool.of(new)):
                 self.ipam.release_affinities(pool.range)
             return None
+        new = self._pruned(new)
         if aggregated:
             others = self._store.list(self._resources.pools)
-            return pool_rules.validated(new, old, others, self.ipam.blocks() if old is None else [])
-        spec = new.get("spec") or {}
-        if all((spec.get(field) or "Never") != "Never" for field in ("ipipMode", "vxlanMode")):
+            return self._pruned(
+                pool_rules.validated(new, old, others, self.ipam.blocks() if old is None else [])
+            )
+        both = all((new["spec"].get(field) or "Never") != "Never" for field in ("ipipMode", "vxlanMode"))
+        if both and self._spec.release >= (3, 32):
             why = "ipipMode and vxlanMode cannot both be enabled on the same IP pool"
             raise Refused(
                 422, f'IPPool.{self._resources.group} "{new["metadata"]["name"]}" is invalid: spec: {why}'
             )
-        return None
+        return new
+
+    def _pruned(self, pool: Json) -> Json:
+        """Without what a schema of this release does not know: the API server drops it."""
+        unknown = {field for field, since in _SINCE.items() if self._spec.release < since}
+        spec = {field: value for field, value in (pool.get("spec") or {}).items() if field not in unknown}
+        return pool | {"spec": spec}
 
     # One look
 
@@ -147,12 +157,11 @@ class Calico:
             )
             for plural in ("felixconfigurations", "bgpconfigurations")
         ]
-        release = tuple(map(int, self._spec.version.removeprefix("v").split(".")[:2]))
-        if release >= (3, 33):
+        if self._spec.release >= (3, 33):
             felix, bird = (
                 _WRITES[each] for each in (asked[0] or "EnabledIPIPOnly", asked[1] or "EnabledNoEncapOnly")
             )
-        elif release >= (3, 31) and asked[0] == "Enabled":
+        elif self._spec.release >= (3, 31) and asked[0] == "Enabled":
             felix, bird = _WRITES["Enabled"], _WRITES["Disabled"]
         else:
             felix, bird = _WRITES["Disabled"], _WRITES["Disabled" if asked[1] == "Disabled" else "Enabled"]

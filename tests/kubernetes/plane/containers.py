@@ -1,6 +1,6 @@
 """A pod's containers: process, mount and, if the pod has one, network namespaces around a process that sleeps.
 
-Programs are the machine's own, whatever the image says. All containers of a pod share their namespaces, and with
+Programs are the machine's own, whatever the image; one whose name says `lacks-iperf3` has no iperf3. All containers of a pod share their namespaces, and with
 them /tmp; a container's own main process is not run. What limits a process does: user, capabilities, no new
 privileges, a root that can only be read, safe sysctls. What does not: cgroups, seccomp, images.
 """
@@ -8,6 +8,7 @@ privileges, a root that can only be read, safe sysctls. What does not: cgroups, 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,19 +24,28 @@ Json = Mapping[str, Any]
 
 # The process that holds the namespaces, as `pause` does: number 1 there, whose orphans the kernel reaps (wait(2)).
 # Programs have no capabilities of their own there, as in the images meant: Debian's ping, which has, could not be
-# started at all without NET_RAW (capabilities(7), safety checking for capability-dumb binaries).
+# started at all without NET_RAW (capabilities(7), safety checking for capability-dumb binaries). A program that an
+# image lacks is deleted in an overlay (Documentation/filesystems/overlayfs.rst, whiteouts).
 _PAUSE = """\
 set -e
-mount --bind "$1" /tmp
+scratch="$1" root="$2" tmp="$3"; shift 3
+for program; do
+    where="$(dirname "$program")"
+    mkdir -p "$scratch-lacks$where"
+    mknod "$scratch-lacks$program" c 0 0
+    mount -t overlay -o "lowerdir=$scratch-lacks$where:$where" overlay "$where"
+done
+mount --bind "$scratch" /tmp
 mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs /run
 mount -t proc -o nosuid,nodev,noexec proc /proc
 mount -t sysfs -o nosuid,nodev,noexec,ro sysfs /sys
-mount -o "remount,bind,nosuid,$2" /
-[ "$3" = ro ] && mount -o remount,bind,ro /tmp
+mount -o "remount,bind,nosuid,$root" /
+[ "$tmp" = ro ] && mount -o remount,bind,ro /tmp
 trap '' CHLD
 echo ready
 exec sleep infinity
 """
+_LACKS = re.compile(r"lacks-([a-z0-9]+)")
 # What containerd gives to a container that asks for nothing (oci/spec_opts.go, defaultUnixCaps).
 _CAPABILITIES = frozenset(
     {
@@ -54,6 +64,7 @@ _CAPABILITIES = frozenset(
         *("NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"),
     }
 )
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as images have it
 _START_LIMIT = 15.0
 
 
@@ -94,12 +105,12 @@ class Containers:
         tmp = "rw" if root == "rw" or "/tmp" in _writable(pod) else "ro"
         environment = {
             name: value for name, value in sandbox.environment.items() if name not in ("HOME", "TMPDIR")
-        } | {"HOME": "/", "HOSTNAME": pod["metadata"]["name"]}
+        } | {"HOME": "/", "HOSTNAME": pod["metadata"]["name"], "PATH": _PATH}
         pause = subprocess.Popen(
             [
                 *(*sandbox.command_line(network), "--wd=/", "--"),
                 *("unshare", "--fork", "--kill-child", "--pid", "--mount", "--"),
-                *("sh", "-c", _PAUSE, "pause", scratch, root, tmp),
+                *("sh", "-c", _PAUSE, "pause", scratch, root, tmp, *_lacking(pod)),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -173,6 +184,12 @@ def _writable(pod: Json) -> set[str]:
         for mount in spec.get("volumeMounts") or ()
         if mount["name"] in volumes
     }
+
+
+def _lacking(pod: Json) -> list[str]:
+    """Where the programs are that a pod's images say they lack: `registry.example/tools-lacks-iperf3:1`."""
+    lacking = {name for spec in _specs(pod) for name in _LACKS.findall(spec["image"])}
+    return sorted(os.path.realpath(found) for name in lacking if (found := shutil.which(name, path=_PATH)))
 
 
 def _restricted(pod: Json, spec: Json) -> list[str]:

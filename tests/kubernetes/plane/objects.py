@@ -38,7 +38,9 @@ def node(spec: NodeSpec, plan: Node, number: int, calico: CalicoSpec) -> Json:
     if spec.control_plane:
         labels[CONTROL_PLANE] = ""
         taints.append({"key": CONTROL_PLANE, "effect": "NoSchedule"})
-    annotations = {"projectcalico.org/IPv4Address": f"{plan.address}/{plan.subnet.range.prefixlen}"}
+    annotations = {}
+    if not calico.absent:
+        annotations["projectcalico.org/IPv4Address"] = f"{plan.address}/{plan.subnet.range.prefixlen}"
     if calico.wireguard:
         annotations["projectcalico.org/WireguardPublicKey"] = f"{number:043d}="
     pod_range = list(calico.range.subnets(new_prefix=24))[number]
@@ -131,7 +133,8 @@ def calico(spec: CalicoSpec, resources: CalicoResources) -> Iterator[tuple[Resou
             "typha_service_name": "none",
             "veth_mtu": "0",
         }
-        yield CONFIG_MAPS, _config_map("calico-config", config)
+        if not spec.absent:
+            yield CONFIG_MAPS, _config_map("calico-config", config)
         default = pools.spec_of(spec.mode, spec.range, spec.block_size)
         yield resources.pools, {"metadata": {"name": spec.pool}, "spec": default}
 

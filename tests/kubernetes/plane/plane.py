@@ -12,6 +12,7 @@ from typing import Any, Self
 from pytest_calico_perf.cluster.base import CommandResult
 from pytest_calico_perf.cluster.lab.sandbox import Sandbox
 from pytest_calico_perf.cluster.lab.topology import Topology
+from pytest_calico_perf.model import Mode
 from tests.kubernetes.fake.api import FakeApi
 from tests.kubernetes.fake.defaults import now
 from tests.kubernetes.fake.faults import Fault, status
@@ -56,6 +57,7 @@ class Plane:
     Attributes:
         fake: The server.
         sandbox: Where the nodes are; a node's network namespace has its name.
+        resources: Where Calico's objects are stored: `resources.pools`, `resources.blocks`.
         calico: Calico's controllers; `calico.ipam.collect_garbage()` does what kube-controllers do in the end.
     """
 
@@ -71,10 +73,13 @@ class Plane:
         self.fake = fake
         self._specs = nodes_of(nodes, subnets)
         self._calico_spec = calico or CalicoSpec()
+        if self._calico_spec.absent:
+            self._calico_spec = CalicoSpec(mode=Mode.BGP, absent=True)
         self._range = cluster_range or self._calico_spec.range
         self._stack = ExitStack()
         self._silent: dict[str, list[Fault]] = {}
         self.sandbox: Sandbox
+        self.resources: CalicoResources
         self.calico: Calico
         self._data_plane: DataPlane
         self._kubelets: Kubelets
@@ -90,7 +95,7 @@ class Plane:
 
     def _bring_up(self, stack: ExitStack) -> None:
         store, spec = self.fake.store, self._calico_spec
-        resources = CalicoResources.register(self.fake, spec)
+        resources = self.resources = CalicoResources.register(self.fake, spec)
         self.sandbox = stack.enter_context(Sandbox.start())
         self._data_plane = DataPlane(self.sandbox, self._specs, with_bird=spec.backend == "bird")
         stack.callback(self._data_plane.close)
@@ -119,10 +124,12 @@ class Plane:
         self.settle()
 
     def _start_daemons(self) -> None:
-        """A pod per node of calico-node and kube-proxy."""
+        """A pod per node of kube-proxy and calico-node."""
         store, spec = self.fake.store, self._calico_spec
-        store.create(DAEMON_SETS, objects.calico_agent(spec))
-        daemons = (("calico-node", spec.namespace), ("kube-proxy", "kube-system"))
+        daemons = [("kube-proxy", "kube-system")]
+        if not spec.absent:
+            store.create(DAEMON_SETS, objects.calico_agent(spec))
+            daemons.append(("calico-node", spec.namespace))
         for name, namespace in daemons:
             daemon_set = store.get(DAEMON_SETS, name, namespace=namespace)
             for node in self.topology.nodes:

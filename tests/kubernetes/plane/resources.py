@@ -24,6 +24,7 @@ INSTALLATIONS = ("operator.tigera.io", "v1", "installations")
 TIGERA_STATUSES = ("operator.tigera.io", "v1", "tigerastatuses")
 
 _V1, _V3 = "crd.projectcalico.org", "projectcalico.org"
+_OTHER = "cni.example"  # where the plane keeps its books in a cluster without Calico
 _STATUS = frozenset({"ippools", "caliconodestatuses"})
 _SHOWN = {
     "ippools": "IPPool",
@@ -52,7 +53,7 @@ class CalicoResources:
     def register(cls, fake: FakeApi, spec: CalicoSpec) -> CalicoResources:
         """Serve what a cluster of that kind serves; what its aggregated API shows are the stored objects."""
         native = spec.group == Group.NATIVE
-        stored = cls(_V3, "v3") if native else cls(_V1, "v1")
+        stored = cls(_OTHER, "v1") if spec.absent else cls(_V3, "v3") if native else cls(_V1, "v1")
         for plural, kind in (_SHOWN | _STORED_ONLY).items():
             fake.register(stored.group, stored.version, plural, kind, status=native and plural in _STATUS)
         if spec.group == Group.AGGREGATED:

@@ -68,6 +68,7 @@ class CalicoSpec:
         felix: More of FelixConfiguration's spec.
         bgp: BGPConfiguration's spec; None leaves the object out, as Calico does.
         felix_restart: Seconds Felix takes to restart when the set of encapsulations changes.
+        absent: Whether there is no Calico at all: pods are wired in the same way, and no object of the API says by whom.
     """
 
     version: str = "v3.32.1"
@@ -83,6 +84,12 @@ class CalicoSpec:
     felix: Mapping[str, Any] = field(default_factory=dict)
     bgp: Mapping[str, Any] | None = None
     felix_restart: float = 0.3
+    absent: bool = False
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """Major and minor number of its version."""
+        return tuple(map(int, self.version.removeprefix("v").split(".")[:2]))
 
     @property
     def namespace(self) -> str:
