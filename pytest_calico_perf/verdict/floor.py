@@ -1,0 +1,135 @@
+"""The noise floor: the smallest tolerance that this cluster's own noise leaves room for.
+
+A tolerance below the floor is not wrong, it is useless: nearly every verdict would be `inconclusive`. So
+the floor is defined by what a tolerance is for: the smallest at which a true loss of twice as much is found
+with a probability of 95 %, and at which nothing is found where nothing is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pytest_calico_perf.model import Better
+from pytest_calico_perf.stats import t_quantile
+from pytest_calico_perf.verdict.baseline import MINIMUM_RUNS, between_runs
+from pytest_calico_perf.verdict.decision import DEFAULT_GATE, Gate
+from pytest_calico_perf.verdict.estimate import mean_and_variance
+
+POWER = 0.95
+# A spread seen in a few rounds is itself uncertain. The floor rests on the upper end of a one-sided 90 %
+# interval for it, so that nine of ten floors are wide enough.
+_ASSURANCE = 0.90
+
+
+def floor_from_pairs(
+    pairs: Sequence[Sequence[float]], rounds: int, better: Better, gate: Gate = DEFAULT_GATE
+) -> float | None:
+    """The floor for modes compared in one run, from A/A pairs: one mode under two names.
+
+    The spread within the pairs says what a campaign of `rounds` rounds can resolve. Where there are three
+    pairs or more, the spread of their means counts too: two equal modes may differ for a whole campaign
+    (their pods landed on other cores), which no number of rounds averages out.
+
+    Args:
+        pairs: Per A/A pair, the losses of its rounds (`estimate.losses`).
+        rounds: Rounds of the campaigns to come.
+        better: Direction of the probe.
+        gate: How sure those verdicts must be.
+
+    Returns:
+        A tolerance as a fraction; infinite where the noise leaves room for none; None when no pair has two
+        rounds, or fewer than two rounds are to come.
+    """
+    usable = [pair for pair in pairs if len(pair) >= 2]
+    if not usable or rounds < 2:
+        return None
+    variance = _upper_variance(usable) / rounds
+    if len(usable) >= MINIMUM_RUNS:
+        # Around 0, not around their own mean: of A/A pairs it is known that nothing differs.
+        means = [mean_and_variance(pair)[0] for pair in usable]
+        variance = max(variance, math.fsum(mean**2 for mean in means) / len(means))
+    return smallest_tolerance(math.sqrt(variance), rounds - 1, better, gate)
+
+
+def floor_from_history(
+    history: Sequence[Sequence[float]], rounds: int, better: Better, gate: Gate = DEFAULT_GATE
+) -> float | None:
+    """The floor for comparisons with a stored baseline, from earlier runs of the cell on the same cluster.
+
+    Args:
+        history: Per run, the cell's samples (or its ratios to host-to-host); positive.
+        rounds: Rounds of the runs to come.
+        better: Direction of the probe.
+        gate: How sure those verdicts must be.
+
+    Returns:
+        A tolerance as a fraction; infinite where the noise leaves room for none; None with fewer than three
+        runs, or fewer than two rounds.
+    """
+    between = between_runs(history)
+    usable = [[math.log(sample) for sample in run] for run in history if len(run) >= 2]
+    if between is None or not usable or rounds < 2:
+        return None
+    within = 2 * _upper_variance(usable) / rounds
+    days = 2 * between.deviation**2
+    degrees = between.degrees if days > within else 2 * (rounds - 1)
+    return smallest_tolerance(math.sqrt(max(days, within)), degrees, better, gate)
+
+
+def smallest_tolerance(error: float, degrees: float, better: Better, gate: Gate = DEFAULT_GATE) -> float:
+    """The smallest tolerance at which a loss of twice as much is `regressed` with a probability of 95 %.
+
+    Solved from the noncentral t distribution for both conditions of `decision.within_tolerance`: the interval
+    beyond the tolerance, and no chance even when every comparison of the campaign is held against it.
+
+    Args:
+        error: Standard error of the loss to come, on the logarithmic scale.
+        degrees: Its degrees of freedom.
+        better: Direction of the probe.
+        gate: How sure the verdict must be.
+
+    Returns:
+        A fraction; infinite where none will do (latency would have to more than double).
+    """
+    if error == 0:
+        return 0.0
+    beyond = _noncentrality(degrees, t_quantile(degrees, gate.confidence)) * error
+    from_nothing = _noncentrality(degrees, t_quantile(degrees, 1 - 2 * gate.chance_level)) * error
+    if better is Better.HIGHER:
+        # log((1 - T) / (1 - 2 T)) >= beyond, and -log(1 - 2 T) >= from_nothing
+        step = math.exp(-beyond)
+        return max((1 - step) / (2 - step), (1 - math.exp(-from_nothing)) / 2)
+    # log((1 + 2 T) / (1 + T)) >= beyond, and log(1 + 2 T) >= from_nothing
+    if beyond >= math.log(2) or from_nothing > 50:
+        return math.inf
+    step = math.exp(beyond)
+    return max((step - 1) / (2 - step), (math.exp(from_nothing) - 1) / 2)
+
+
+def _noncentrality(degrees: float, quantile: float) -> float:
+    """True loss, in standard errors, whose t statistic exceeds `quantile` with probability `POWER`."""
+    from scipy.special import nctdtrinc  # noqa: PLC0415
+
+    return float(nctdtrinc(degrees, 1 - POWER, quantile))
+
+
+def _upper_variance(groups: Sequence[Sequence[float]]) -> float:
+    """Upper end of the one-sided 90 % interval for the variance within groups.
+
+    Chi-squared, with as many degrees of freedom as the tails leave: the variance of a variance grows with the
+    kurtosis, and where outliers are rare a few rounds may not have seen one yet (after Bonett, Approximate
+    confidence interval for standard deviation of nonnormal distributions, CSDA 2006).
+    """
+    from scipy.special import chdtri  # noqa: PLC0415 (0.2 s, which only a run with verdicts should pay)
+
+    centred = [(group, mean_and_variance(group)[0]) for group in groups]
+    residuals = [value - mean for group, mean in centred for value in group]
+    squares = math.fsum(residual**2 for residual in residuals)
+    if squares == 0:
+        return 0.0
+    n = len(residuals)
+    freedom = n - len(groups)
+    kurtosis = n * math.fsum(residual**4 for residual in residuals) / squares**2
+    degrees = float(freedom) if kurtosis <= 3 else max(1.0, min(freedom, 2 * n / (kurtosis - 1)))
+    return squares / freedom * degrees / float(chdtri(degrees, _ASSURANCE))

@@ -1,0 +1,88 @@
+"""Absolute thresholds (`min: 4 Gbit/s`, `p99: 1.5 ms`) held against the interval of the median."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pytest_calico_perf.model import Better, Outcome, Summary
+from pytest_calico_perf.stats import summarize
+from pytest_calico_perf.verdict.decision import DEFAULT_GATE, MINIMUM_ROUNDS, Gate, Judgement
+
+# The normal quantiles of 80 % and 97.5 % in proportion: how much narrower the interval must become than
+# what just touches the limit, for the next one to be clear of it with a probability of 80 %.
+_PROBABLY = 1 + 0.8416 / 1.9600
+_MOST_ROUNDS = 1000
+
+
+def keeps_limit(
+    samples: Sequence[float], better: Better, limit: float, gate: Gate = DEFAULT_GATE, share: float = 1.0
+) -> Judgement:
+    """`slow` when the interval of the median lies wholly on the bad side of `limit`, `ok` on the good side.
+
+    The median and its interval between order statistics (`stats.summarize`), not the mean of logarithms: for
+    six to twenty rounds only its coverage is known whatever the noise looks like. A t interval of skewed
+    samples misses on the one side more often than it says (a queue that fills in one round of ten moves a
+    mean, and thresholds are about the usual), and a loss of 0 has no logarithm. The price is an interval
+    about a quarter wider on well-behaved noise, and five rounds before there is any verdict.
+
+    The rounds must come from one distribution for that: of a machine that drifts, the interval covers what
+    it had during this run. A threshold relative to host-to-host (`decision.meets_ratio`) is the remedy.
+
+    Args:
+        samples: One value per round, in the unit of `limit`; finite.
+        better: `higher` makes `limit` a minimum, `lower` a maximum.
+        limit: The threshold.
+        gate: How sure to be. A threshold is no A/A comparison and no member of the family: each errs on its
+            own, `slow` in at most 2.5 % of the cells whose true median is exactly at the limit (3.1 % with
+            five rounds), and the judgement has no `chance`.
+        share: Part of the permitted error that may be spent on this look.
+
+    Raises:
+        ValueError: There is no sample, or one is not finite.
+    """
+    confidence = 1 - (1 - gate.confidence) * share
+    summary = summarize(samples, confidence)
+    n = summary.n
+    outcome = Outcome.INCONCLUSIVE
+    # Five rounds cover 94 % where 95 % is asked; a look with a smaller share must have what it asks for.
+    sure = summary.confidence is not None and (share == 1 or summary.confidence >= confidence)
+    if n >= MINIMUM_ROUNDS and sure:
+        outcome = _side(summary, better, limit)
+    decided = outcome is not Outcome.INCONCLUSIVE
+    return Judgement(
+        outcome=outcome,
+        value=summary.median,
+        low=summary.low,
+        high=summary.high,
+        confidence=summary.confidence,
+        limit=limit,
+        rounds=n,
+        decided=decided,
+        rounds_needed=None if decided else _rounds_needed(summary, limit),
+    )
+
+
+def _side(summary: Summary, better: Better, limit: float) -> Outcome:
+    assert summary.low is not None
+    assert summary.high is not None
+    worst, best = (summary.low, summary.high) if better is Better.HIGHER else (-summary.high, -summary.low)
+    bound = limit if better is Better.HIGHER else -limit
+    if best < bound:
+        return Outcome.SLOW
+    return Outcome.OK if worst >= bound else Outcome.INCONCLUSIVE
+
+
+def _rounds_needed(summary: Summary, limit: float) -> int | None:
+    """Rounds after which the interval, narrowing with their root, would be clear of the limit."""
+    fewest = max(summary.n + 1, MINIMUM_ROUNDS)
+    if summary.low is None or summary.high is None or summary.n < MINIMUM_ROUNDS:
+        # So few samples say nothing about the spread.
+        return fewest
+    distance = abs(summary.median - limit)
+    if distance == 0:
+        return None
+    towards = summary.high - summary.median if limit > summary.median else summary.median - summary.low
+    narrower = _PROBABLY * towards / distance
+    needed = math.ceil(min(_MOST_ROUNDS + 1, summary.n * narrower * narrower))  # ** would overflow
+    return max(needed, fewest) if needed <= _MOST_ROUNDS else None

@@ -1,0 +1,242 @@
+"""Campaigns on simulated noise, judged by the real thing. The tests run few of them, `benchmarks/gate.py` many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from pytest_calico_perf.model import Better, Outcome
+from pytest_calico_perf.verdict import (
+    SequentialPlan,
+    Step,
+    between_runs,
+    floor_from_history,
+    floor_from_pairs,
+    keeps_limit,
+    paired_estimate,
+    settle,
+    tolerance_judge,
+    unpaired_estimate,
+    within_tolerance,
+)
+from tests.unit.verdict.noise import Noise, days_of, paired_losses
+
+CELLS = 30
+TOLERANCE = 0.05
+# Bandwidth: the ratio falls to 0.95 of the base, and to 0.90 at twice the tolerance.
+BETTER = Better.HIGHER
+AT_TOLERANCE = -math.log(1 - TOLERANCE)
+TWICE_TOLERANCE = -math.log(1 - 2 * TOLERANCE)
+
+
+def seeded(noise: Noise, *numbers: int) -> Generator:
+    """The same throws for the same question, and others for every other one."""
+    return np.random.default_rng([*noise.name.encode(), *numbers])
+
+
+def false_alarms(
+    noise: Noise, rounds: int, campaigns: int, tolerance: float = TOLERANCE, placement: float = 0.0
+) -> int:
+    """A/A campaigns of 30 cells that raised any alarm.
+
+    `placement` is the deviation of what shifts a contender for a whole campaign: its pods landed on other cores.
+    """
+    random = seeded(noise, rounds, campaigns)
+    alarmed = 0
+    losses = paired_losses(noise, random, campaigns * CELLS, rounds)
+    losses += random.normal(0, placement, (campaigns * CELLS, 1))
+    for cells in losses.reshape(campaigns, CELLS, rounds):
+        judged = {
+            number: within_tolerance(_paired(row), BETTER, tolerance) for number, row in enumerate(cells)
+        }
+        alarmed += any(verdict.outcome is Outcome.REGRESSED for verdict in settle(judged).values())
+    return alarmed
+
+
+def power(noise: Noise, rounds: int, trials: int, tolerance: float = TOLERANCE, seed: int = 0) -> float:
+    """How often one cell of thirty that lost twice the tolerance is `regressed`.
+
+    `decided` is the hardest case of the family: it need not lean on any other cell's alarm.
+    """
+    loss = -math.log(1 - 2 * tolerance)
+    rows = paired_losses(noise, seeded(noise, rounds, trials, 1, seed), trials, rounds, loss)
+    judged = [within_tolerance(_paired(row), BETTER, tolerance) for row in rows]
+    return sum(known.outcome is Outcome.REGRESSED and known.decided for known in judged) / trials
+
+
+def coverage(noise: Noise, rounds: int, trials: int) -> float:
+    """How often the 95 % interval of a ratio holds the true one."""
+    rows = paired_losses(noise, seeded(noise, rounds, trials, 2), trials, rounds)
+    intervals = [_paired(row).interval(0.95) for row in rows]
+    return sum(low <= 0 <= high for low, high in intervals) / trials
+
+
+def median_errors(noise: Noise, rounds: int, trials: int) -> tuple[float, float]:
+    """Of cells whose true median is exactly at a threshold: shares judged `slow`, and `ok`."""
+    assert noise.median is not None
+    rows = noise.draw(seeded(noise, rounds, trials, 3), trials, rounds)
+    outcomes = [keeps_limit(row.tolist(), Better.LOWER, noise.median).outcome for row in rows]
+    return outcomes.count(Outcome.SLOW) / trials, outcomes.count(Outcome.OK) / trials
+
+
+def mean_errors(noise: Noise, rounds: int, trials: int) -> tuple[float, float]:
+    """The same, had the verdict been taken by a t interval of the mean; for noise whose true mean is 0.03."""
+    rows = noise.draw(seeded(noise, rounds, trials, 3), trials, rounds)
+    intervals = [_paired(row).interval(0.95) for row in rows]
+    return sum(low > 0.03 for low, _ in intervals) / trials, sum(
+        high < 0.03 for _, high in intervals
+    ) / trials
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a sequential plan did: means and shares over the trials.
+
+    `covered` is by the interval of the verdict, `covered_by_plain` by the 95 % interval that a table shows of
+    the rounds there are.
+    """
+
+    rounds: float
+    covered: float
+    covered_by_plain: float
+    ok: float
+    regressed: float
+
+
+def looked(
+    plan: SequentialPlan, noise: Noise, loss: float, trials: int, precision: float | None = 0.02
+) -> Looked:
+    """Cells that are measured until the plan stops."""
+    rows = paired_losses(noise, seeded(noise, trials, 4), trials, plan.maximum, loss)
+    judge = tolerance_judge(BETTER, TOLERANCE, plan.gate)
+    ends = [
+        _until_stop(lambda look, row=row: plan.decide(look, row, judge, precision), plan)
+        for row in _numbered(rows)
+    ]
+    ratio = math.exp(-loss)
+    judged = [(look, step.judgement) for look, step in ends if step.judgement]
+    assert len(judged) == trials
+    return Looked(
+        rounds=sum(look for look, _ in judged) / trials,
+        covered=sum(known.low <= ratio <= known.high for _, known in judged) / trials,
+        covered_by_plain=sum(
+            _holds(_paired(row[:look]).interval(0.95), loss)
+            for row, (look, _) in zip(rows, judged, strict=True)
+        )
+        / trials,
+        ok=sum(known.outcome is Outcome.OK for _, known in judged) / trials,
+        regressed=sum(known.outcome is Outcome.REGRESSED for _, known in judged) / trials,
+    )
+
+
+def looked_false_alarms(
+    plan: SequentialPlan, noise: Noise, campaigns: int, tolerance: float = TOLERANCE
+) -> int:
+    """A/A campaigns of 30 cells, each measured until the plan stops, that raised any alarm."""
+    rows = paired_losses(noise, seeded(noise, campaigns, 5), campaigns * CELLS, plan.maximum)
+    judge = tolerance_judge(BETTER, tolerance, plan.gate)
+    alarmed = 0
+    for cells in rows.reshape(campaigns, CELLS, plan.maximum):
+        judged = {}
+        for number, row in enumerate(_numbered(cells)):
+            _, step = _until_stop(lambda look, row=row: plan.decide(look, row, judge), plan)
+            assert step.judgement
+            judged[number] = step.judgement
+        alarmed += any(verdict.outcome is Outcome.REGRESSED for verdict in settle(judged).values())
+    return alarmed
+
+
+def peeked(noise: Noise, loss: float, maximum: int, trials: int) -> float:
+    """How often somebody who looks at the plain 95 % interval after every round finds it beyond the tolerance."""
+    rows = paired_losses(noise, seeded(noise, trials, 4), trials, maximum, loss)
+    found = 0
+    for row in rows:
+        judged = (within_tolerance(_paired(row[:n]), BETTER, TOLERANCE) for n in range(5, maximum + 1))
+        found += any(known.outcome is Outcome.REGRESSED for known in judged)
+    return found / trials
+
+
+@dataclass(frozen=True)
+class AcrossDays:
+    """What comparisons with a baseline of another day did."""
+
+    covered: float
+    covered_by_rounds_only: float
+    alarms: float
+    found: float
+    floor: float
+
+
+def across(
+    noise: Noise, runs: int, shift: float, trials: int, tolerance: float, rounds: int = 10
+) -> AcrossDays:
+    """A run against the last of `runs` earlier ones (0: a baseline without a history); shares of cells.
+
+    `found` is the share of true losses of twice the tolerance that are found, `floor` the median floor.
+    """
+    random = seeded(noise, runs, round(shift * 1e4), trials)
+    samples = np.exp(-days_of(noise, random, trials, max(runs, 1) + 1, rounds, shift))
+    covered = by_rounds = alarms = found = 0
+    floors = []
+    for *history, base, current in samples:
+        earlier = [run.tolist() for run in (*history, base)]
+        between = between_runs(earlier) if runs else None
+        estimate = unpaired_estimate(base.tolist(), current.tolist(), BETTER, between)
+        slower = unpaired_estimate(base.tolist(), (current * (1 - 2 * tolerance)).tolist(), BETTER, between)
+        assert estimate
+        assert slower
+        covered += _holds(estimate.interval(0.95), 0)
+        by_rounds += _holds(_rounds_only(base, current), 0)
+        alarms += within_tolerance(estimate, BETTER, tolerance).outcome is Outcome.REGRESSED
+        verdict = within_tolerance(slower, BETTER, tolerance)
+        found += verdict.outcome is Outcome.REGRESSED and verdict.decided
+        floor = floor_from_history(earlier, rounds, BETTER)
+        floors.append(math.nan if floor is None else floor)
+    return AcrossDays(
+        covered / trials, by_rounds / trials, alarms / trials, found / trials, float(np.median(floors))
+    )
+
+
+def pair_floor(noise: Noise, rounds: int, pairs: int = 5, placement: float = 0.0, seed: int = 0) -> float:
+    """The floor that an A/A self-test of so many pairs finds; each pair may be shifted for its whole campaign."""
+    random = seeded(noise, rounds, pairs, seed)
+    losses = paired_losses(noise, random, pairs, rounds) + random.normal(0, placement, (pairs, 1))
+    floor = floor_from_pairs(losses.tolist(), rounds, BETTER)
+    assert floor is not None
+    return floor
+
+
+def _paired(row: np.ndarray):
+    estimate = paired_estimate(row.tolist())
+    assert estimate is not None
+    return estimate
+
+
+def _numbered(rows: np.ndarray) -> list[dict[int, float]]:
+    return [dict(enumerate(row)) for row in rows.tolist()]
+
+
+def _until_stop(decide: Callable[[int], Step], plan: SequentialPlan) -> tuple[int, Step]:
+    look = plan.next_look(0)
+    while look is not None:
+        step = decide(look)
+        if step.stop:
+            return look, step
+        look = plan.next_look(look)
+    raise AssertionError("the last look did not stop")
+
+
+def _holds(interval: tuple[float, float], truth: float) -> bool:
+    return interval[0] <= truth <= interval[1]
+
+
+def _rounds_only(base: np.ndarray, current: np.ndarray) -> tuple[float, float]:
+    """Welch's interval as if rounds were all that varies; what pytest-benchmark users would compute."""
+    from scipy.stats import ttest_ind
+
+    interval = ttest_ind(np.log(current), np.log(base), equal_var=False).confidence_interval(0.95)
+    return interval.low, interval.high
