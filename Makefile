@@ -10,13 +10,18 @@ LAB_PACKAGES := apache2-utils bird2 ethtool iperf iperf3 iproute2 iputils-ping n
 TEST_PACKAGES := $(LAB_PACKAGES) openssh-server tcpdump
 VENV_PACKAGE := $(shell $(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: compare test lint install install-dev clean
+.PHONY: compare test test-cluster lint install install-dev clean
 
 compare: install
 	$(BIN)/pytest $(ARGS) --html=report.html --self-contained-html --calico-json=results.json
 
 test: install-dev lint
 	$(BIN)/pytest tests
+
+# The contract tests against a real cluster: docs/real-cluster.md says how to name it.
+test-cluster: install-dev
+	@test -n "$$CALICO_PERF_KUBECONFIG" || { echo "set CALICO_PERF_KUBECONFIG to the kubeconfig of a cluster" >&2; exit 1; }
+	$(BIN)/pytest tests/kubernetes/test_contract.py -v
 
 lint: install-dev
 	$(BIN)/ruff check .
