@@ -5,7 +5,8 @@ Runs are strictly one after another: two at once would measure each other.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
@@ -15,8 +16,10 @@ from pytest_calico_perf.errors import CellProblem, ClusterProblem, ToolProblem
 from pytest_calico_perf.evidence import Evidence, collect, contradiction
 from pytest_calico_perf.model import Cell, CellResult, Encapsulation, Mode, Path
 from pytest_calico_perf.plan import Block, Plan
+from pytest_calico_perf.precision import Decided, Stopped, is_known, never
 from pytest_calico_perf.progress import Observer
 from pytest_calico_perf.reachability import Reachability, check
+from pytest_calico_perf.verdict import SequentialPlan, Stop
 
 Item = TypeVar("Item")
 
@@ -65,11 +68,25 @@ class BlockRun:
     Args:
         block: Which one; its first step.
         ways: Where.
+        decided: Whether a cell's verdicts need no further round.
+        clock: Seconds, monotonic.
     """
 
-    def __init__(self, block: Block, ways: Ways) -> None:
+    def __init__(
+        self,
+        block: Block,
+        ways: Ways,
+        decided: Decided = never,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._block = block
         self._ways = ways
+        self._decided = decided
+        self._clock = clock
+        self._rounds_taken = 0
+        self._rounds_began: float | None = None
+        self._rounds_seconds = 0.0
+        self._stopped: Mapping[Cell, Stopped] = {}
         self._contenders: Mapping[Cell, Contender] = {
             cell: Contender(cell, block) for cell in block.contenders
         }
@@ -89,8 +106,14 @@ class BlockRun:
     def results(self) -> dict[Cell, CellResult]:
         """What is known of its cells."""
         control = self._contenders[self._block.control] if self._block.control else None
+        rounds = self._rounds_taken if self._stopped else None
         results = (
-            (cell, self._contenders[cell].result(control, complete=self.complete))
+            (
+                cell,
+                self._contenders[cell].result(
+                    control, complete=self.complete, rounds=rounds, stopped=self._stopped.get(cell)
+                ),
+            )
             for cell in self._block.results
         )
         return {cell: result for cell, result in results if result is not None}
@@ -113,12 +136,58 @@ class BlockRun:
                     if not self._anybody:
                         break
                     self._round(step, number, observer)
+                    if self._may_end(step, number):
+                        observer.block_stopped(step, tuple(self._stopped.values()))
+                        break
                 self._conclude(judged)
             observer.block_done(step)
             self.complete = step.last
         except BaseException as error:
             self.ended_by = error
             raise
+
+    @property
+    def block(self) -> Block:
+        """The block; its first step."""
+        return self._block
+
+    @property
+    def rounds_saved(self) -> int:
+        """Rounds that need not be taken, since every cell was known well enough before."""
+        return self._block.rounds - self._rounds_taken if self._stopped else 0
+
+    @property
+    def seconds_saved(self) -> float:
+        """What these would have taken at the pace of those that were, in seconds."""
+        return self.rounds_saved * self._rounds_seconds / max(self._rounds_taken, 1)
+
+    def _may_end(self, step: Block, number: int) -> bool:
+        """Whether the round just taken was the last one needed; remembers why."""
+        plan, look = step.looks, number + 1
+        if plan is None or step.precision is None or look not in plan.looks:
+            return False
+        why = {
+            contender.cell: self._settled(contender, plan, look, step.precision)
+            for contender in self._shown()
+            if contender.alive
+        }
+        if look < plan.maximum and (not why or Stop.MAXIMUM in why.values()):
+            return False
+        self._stopped = {
+            cell: Stopped(reason, look, plan.maximum, step.precision) for cell, reason in why.items()
+        }
+        return look < plan.maximum
+
+    def _settled(self, contender: Contender, plan: SequentialPlan, look: int, precision: float) -> Stop:
+        """Why a cell needs no further round at a look; `MAXIMUM` if it would need one."""
+        # With more than a third of the rounds lost, what is left would be a selection of the good moments.
+        if 3 * contender.lost_rounds > look:
+            return Stop.MAXIMUM
+        control = self._contenders[self._block.control] if self._block.control else None
+        result = contender.result(control, complete=True)
+        if result is not None and self._decided(result, plan, look):
+            return Stop.DECIDED
+        return Stop.PRECISE if is_known(plan, look, contender.samples, precision) else Stop.MAXIMUM
 
     @property
     def _anybody(self) -> bool:
@@ -156,6 +225,8 @@ class BlockRun:
 
     def _round(self, step: Block, number: int, observer: Observer) -> None:
         observer.round_started(step, number)
+        if number >= 0 and self._rounds_began is None:
+            self._rounds_began = self._clock()
         contenders = order(self._alive(), number)
         # Opened before the first run, so that nothing stands between the runs of a round.
         for contender in contenders:
@@ -163,6 +234,9 @@ class BlockRun:
         for contender in contenders:
             value = contender.run(number)
             observer.run_done(step, number, contender.cell, value)
+        if number >= 0 and self._rounds_began is not None:
+            self._rounds_taken += 1
+            self._rounds_seconds = self._clock() - self._rounds_began
         observer.round_done(step, number)
 
     def _conclude(self, judged: Sequence[Contender]) -> None:

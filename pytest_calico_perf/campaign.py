@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from pytest_calico_perf.block_run import BlockRun, Ways
 from pytest_calico_perf.cluster.base import Cluster
 from pytest_calico_perf.contender import PROBLEMS
 from pytest_calico_perf.errors import CellProblem, ClusterProblem
 from pytest_calico_perf.model import Cell, CellResult, Mode
 from pytest_calico_perf.plan import Block, Plan
+from pytest_calico_perf.precision import Decided, never
 from pytest_calico_perf.progress import Observer
+from pytest_calico_perf.units import format_duration, format_percent
 
 
 class Campaign:
@@ -22,14 +27,27 @@ class Campaign:
         plan: What to measure.
         cluster: Where; provisioned.
         observer: Is told what happens.
+        decided: Whether a cell's verdicts need no further round; asked at the looks of a block with a
+            precision, and only there.
+        clock: Seconds, monotonic.
     """
 
-    def __init__(self, plan: Plan, cluster: Cluster, observer: Observer) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        cluster: Cluster,
+        observer: Observer,
+        *,
+        decided: Decided = never,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._plan = plan.one_mode_at_a_time() if cluster.serial else plan
         self._observer = observer
         self._ways = Ways(cluster)
         self._modes = _Modes(cluster, self._ways, observer)
         self._runs: dict[str, BlockRun] = {}
+        self._decided = decided
+        self._clock = clock
 
     def result(self, cell: Cell) -> CellResult:
         """The cell's result, measured if it was not yet.
@@ -45,7 +63,7 @@ class Campaign:
             if self._plan.serial:
                 self._measure_all()
             else:
-                run = self._runs[step.name] = BlockRun(step, self._ways)
+                run = self._runs[step.name] = BlockRun(step, self._ways, self._decided, self._clock)
                 run.measure(step, self._plan, self._observer)
         run = self._runs[step.name]
         if run.ended_by is not None:
@@ -59,8 +77,26 @@ class Campaign:
 
     @property
     def note(self) -> str:
-        """What a reader must know about the order of modes; empty where they live side by side."""
-        return self._plan.note
+        """What a reader must know about the order of modes and the number of rounds; empty if nothing."""
+        return "; ".join(filter(None, (self._plan.note, self._saved)))
+
+    @property
+    def _saved(self) -> str:
+        """What looking early was worth; empty where all rounds are taken in any case."""
+        runs = [run for run in self._runs.values() if run.complete and run.block.looks]
+        if not runs:
+            return ""
+        precision = format_percent(runs[0].block.precision or 0.0)
+        early = [run for run in runs if run.rounds_saved]
+        if not early:
+            return f"precision {precision}: every block took all of its rounds, and no time was saved"
+        rounds = sum(run.rounds_saved for run in early)
+        planned = sum(run.block.rounds for run in runs)
+        seconds = format_duration(sum(run.seconds_saved for run in early))
+        return (
+            f"precision {precision}: {len(early)} of {len(runs)} blocks ended early;"
+            f" {rounds} of {planned} rounds, about {seconds}, were saved"
+        )
 
     @property
     def measuring_seconds(self) -> float:

@@ -15,6 +15,7 @@ from pytest_calico_perf.errors import CellProblem, ClusterProblem, ToolProblem, 
 from pytest_calico_perf.evidence import Evidence
 from pytest_calico_perf.model import Cell, CellResult, Measurement, Outcome
 from pytest_calico_perf.plan import Block
+from pytest_calico_perf.precision import Stopped
 from pytest_calico_perf.probes.base import Measure
 from pytest_calico_perf.reachability import Reachability
 
@@ -95,6 +96,11 @@ class Contender:
         return sum(measurement.seconds for visit in self._visits for measurement in visit.taken.values())
 
     @property
+    def lost_rounds(self) -> int:
+        """How many of the rounds that count gave no sample."""
+        return sum(1 for number, _ in self._lost if number >= 0)
+
+    @property
     def samples(self) -> dict[int, float]:
         """Round -> its value, in order of time."""
         return _values(visit for visit in self._visits if not visit.discarded)
@@ -136,13 +142,29 @@ class Contender:
         with suppress(*PROBLEMS):
             self._open.close()
 
-    def result(self, control: Contender | None, *, complete: bool) -> CellResult | None:
-        """What is known; None when nothing is, in a block that was cut short."""
+    def result(
+        self,
+        control: Contender | None,
+        *,
+        complete: bool,
+        rounds: int | None = None,
+        stopped: Stopped | None = None,
+    ) -> CellResult | None:
+        """What is known; None when nothing is, in a block that was cut short.
+
+        Args:
+            control: The host-to-host control of its block.
+            complete: Whether the block came to its end.
+            rounds: Rounds that its block took, where it took fewer than planned.
+            stopped: Why it took no more, where their number was not fixed.
+        """
         samples = self.samples
         if self.problem is None and not samples and not complete:
             return None
         probe = self._block.probe
         told = self._told(control, complete=complete)
+        if stopped:
+            told["stopped"] = stopped.to_json()
         taken = {number: measurement for visit in self._visits for number, measurement in visit.taken.items()}
         return CellResult(
             cell=self.cell,
@@ -151,7 +173,7 @@ class Contender:
             better=probe.better,
             samples=tuple(samples.values()),
             rounds=tuple(samples),
-            reason=self._reason(),
+            reason=self._reason(rounds or self._block.rounds),
             details=told,
             runs=tuple(taken[number].details for number in samples),
             evidence=self._evidence(told),
@@ -171,19 +193,18 @@ class Contender:
         self.close()
         self._lost.append((number, str(problem)))
         self._lost_in_a_row += 1
-        counting = sum(1 for lost, _ in self._lost if lost >= 0)
         hopeless = isinstance(problem, Unsupported) or self._lost_in_a_row >= 2
-        if hopeless or 3 * counting > self._block.rounds:
+        if hopeless or 3 * self.lost_rounds > self._block.rounds:
             self.give_up(problem)
 
-    def _reason(self) -> str:
+    def _reason(self, rounds: int) -> str:
         if self.problem is None:
             return ""
         measured = len(self.samples)
-        some = 0 < measured < self._block.rounds or self._lost
+        some = 0 < measured < rounds or self._lost
         if not some or isinstance(self.problem, Unsupported):
             return str(self.problem)
-        return f"{self.problem} ({measured} of {self._block.rounds} rounds measured)"
+        return f"{self.problem} ({measured} of {rounds} rounds measured)"
 
     def _told(self, control: Contender | None, *, complete: bool) -> dict[str, Any]:
         told = merged(

@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:  # being installed must cost nothing: what follows is loaded when a fixture is used
     from pytest_calico_perf.cluster.base import Cluster, EndpointPair
+    from pytest_calico_perf.gate.rules import Rule
     from pytest_calico_perf.model import Cell, CellResult, Mode, Path
     from pytest_calico_perf.report.benchmark import Recorder, SampleClock
     from pytest_calico_perf.session import Session
@@ -17,6 +18,7 @@ Answer = TypeVar("Answer")
 
 SESSION_KEY: pytest.StashKey[Session] = pytest.StashKey()
 RESULT_KEY: pytest.StashKey[CellResult] = pytest.StashKey()
+RULES_KEY: pytest.StashKey[tuple[Rule, ...]] = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +83,8 @@ class MeasuredCell:
         """The cell's result; measures its whole block, all modes interleaved, at the first call.
 
         The samples become a pytest-benchmark row, the values JUnit properties. An unsupported cell
-        skips the test with its reason; every other outcome but `ok` fails it with its message. A second
-        call returns the same.
+        skips the test with its reason. One that is slow, regressed, unreachable or in error fails it with its
+        message, with `--calico-strict` one that is inconclusive, too. A second call returns the same.
         """
         if self._result is None:
             self._result = self._first_measure()
@@ -93,16 +95,18 @@ class MeasuredCell:
         from pytest_calico_perf.report.junit import properties
 
         session = self._request.config.stash[SESSION_KEY]
-        result = _ask(lambda: session.result(self.cell))
         node = self._request.node
+        result = _ask(lambda: session.result(self.cell, node.stash.get(RULES_KEY, ())))
         node.stash[RESULT_KEY] = result
         node.user_properties.extend(properties(result))
         if result.outcome is Outcome.UNSUPPORTED:
             pytest.skip(f"unsupported: {result.reason}")
-        if result.outcome is not Outcome.OK:
-            pytest.fail(f"{result.outcome}: {result.cell}: {result.reason}", pytrace=False)
-        if result.samples:
+        # What was measured whole is recorded whatever was demanded of it.
+        if result.samples and (result.verdicts or result.outcome is Outcome.OK):
             self._record.record(result)
+        passes = (Outcome.OK,) if session.settings.strict else (Outcome.OK, Outcome.INCONCLUSIVE)
+        if result.outcome not in passes:
+            pytest.fail(f"{result.outcome}: {result.cell}: {result.reason}", pytrace=False)
         return result
 
 
@@ -130,7 +134,7 @@ def calico_words(node: pytest.Item) -> dict[str, Any]:
 
 def _ask(question: Callable[[], Answer]) -> Answer:
     """Turn our errors into outcomes of a test: a message and no traceback."""
-    from pytest_calico_perf.errors import CalicoPerfError, Unsupported
+    from pytest_calico_perf.errors import CalicoPerfError, Unsupported, UsageProblem
 
     try:
         return question()
@@ -139,4 +143,7 @@ def _ask(question: Callable[[], Answer]) -> Answer:
     # Not inside the `except`, where pytest would show the one error as the cause of the other, twice.
     if isinstance(problem, Unsupported):
         pytest.skip(f"unsupported: {problem}")
+    if isinstance(problem, UsageProblem):
+        # Known only since the cluster is up: what was asked for cannot be done, by no test of this run.
+        pytest.exit(f"calico-perf: {problem}", returncode=pytest.ExitCode.USAGE_ERROR)
     pytest.fail(str(problem), pytrace=False)

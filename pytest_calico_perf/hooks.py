@@ -5,6 +5,7 @@ Registered by `plugin.activate()`, so none of this exists in a run that does not
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
@@ -18,12 +19,13 @@ import pytest
 
 from pytest_calico_perf.errors import RecordProblem, SettingProblem
 from pytest_calico_perf.fixtures import RESULT_KEY, SESSION_KEY
-from pytest_calico_perf.model import RunRecord
+from pytest_calico_perf.model import Outcome, RunRecord
+from pytest_calico_perf.plan import Plan
 from pytest_calico_perf.progress import Progress
-from pytest_calico_perf.report import html, records, terminal
+from pytest_calico_perf.report import html, records, summary, terminal
 from pytest_calico_perf.report.article import published_averages
 from pytest_calico_perf.report.benchmark import machine_info
-from pytest_calico_perf.report.table import comparison, notes
+from pytest_calico_perf.report.table import comparison, notes, tally
 from pytest_calico_perf.session import Session
 from pytest_calico_perf.units import format_duration, format_percent
 
@@ -119,7 +121,7 @@ class ReportHooks:
         plan = self._session.plan
         if plan.cells:
             what = f"{_count(len(plan.cells), 'cell')} in {_count(len(plan.blocks), 'block')}"
-            return [*lines, f"calico-perf: {what} will take about {format_duration(plan.seconds)}"]
+            return [*lines, f"calico-perf: {what} will take {_about(plan)}"]
         return [*lines, "calico-perf: no test here measures a cell; " + self._advice()]
 
     def _introduction(self) -> list[str]:
@@ -129,7 +131,7 @@ class ReportHooks:
             f"calico-perf: cluster {settings.cluster_file.name} ({settings.cluster_file.source})",
             (
                 f"calico-perf: modes {', '.join(settings.modes)}; profile {settings.profile.name}; {cells}; "
-                f"{settings.profile.rounds_text}; about {format_duration(session.whole_plan.seconds)}"
+                f"{settings.profile.rounds_text}; {_about(session.whole_plan)}"
             ),
         ]
 
@@ -137,6 +139,24 @@ class ReportHooks:
         if not self._session.possible:
             return "the probes asked for mean nothing on the paths asked for"
         return "the suite is `pytest --pyargs pytest_calico_perf.suite`"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """With --calico-explain, say what is demanded of each cell, and end there."""
+        if not self._config.option.calico_explain or session.testsfailed:
+            return None
+        for line in self._session.explain():
+            self._line(line)
+        return True
+
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Show and count what is inconclusive, which pytest would count as passed."""
+        result = getattr(report, "calico_result", None)
+        if result is None or not report.passed or result.outcome is not Outcome.INCONCLUSIVE:
+            return None
+        return "inconclusive", "i", ("INCONCLUSIVE", {"yellow": True})
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -150,6 +170,8 @@ class ReportHooks:
             if record.profile["name"] == "article":
                 for line in published_averages(record):
                     terminalreporter.line(line)
+            if counted := tally(record):
+                terminalreporter.line(f"verdicts: {counted}")
         if record.results:
             share = format_percent(record.measuring_seconds / record.wall_seconds)
             cut = "; the run was cut short" if record.interrupted else ""
@@ -190,6 +212,8 @@ class ReportHooks:
             ours.interrupted = True
         self._final = ours.record()
         self._save(self._final, ours.settings.json)
+        self._summarize(self._final, ours.settings.summary)
+        self._keep_baseline(ours, self._final)
         if ours.settings.keep:
             self._keep(ours)
         elif problem := ours.close():
@@ -204,7 +228,7 @@ class ReportHooks:
             self._notes += ["calico-perf: everything stays up; enter with", *(f"  {line}" for line in lines)]
 
     def _save(self, record: RunRecord, path: Path | None) -> None:
-        if path is None or self._config.option.collectonly:
+        if path is None or self._config.option.collectonly or self._config.option.calico_explain:
             return
         try:
             records.write(records.document(record), path)
@@ -212,6 +236,35 @@ class ReportHooks:
             self._problems.append(str(problem))
         else:
             self._notes.append(f"calico-perf: the record is in {path}")
+
+    def _summarize(self, record: RunRecord, path: Path | None) -> None:
+        """Write the digest where it was asked for, and add it to the summary of a GitHub job."""
+        job = os.environ.get(summary.JOB_SUMMARY)
+        nothing = self._config.option.collectonly or self._config.option.calico_explain
+        if nothing or not (path or job) or not (record.results or record.problem):
+            return
+        text = summary.render(record, self._config.invocation_params.args)
+        try:
+            if path:
+                summary.write(text, path)
+                self._notes.append(f"calico-perf: the digest is in {path}")
+            if job:
+                summary.append(text, Path(job))
+        except RecordProblem as problem:
+            self._problems.append(str(problem))
+
+    def _keep_baseline(self, session: Session, record: RunRecord) -> None:
+        if not session.keeps_baselines or self._config.option.collectonly or not record.results:
+            return
+        try:
+            path = session.baseline_file(record)
+            if path is not None:
+                records.write(records.document(record), path)
+        except RecordProblem as problem:
+            self._problems.append(str(problem))
+            return
+        told = f"kept as a baseline in {path}" if path else "not kept as a baseline: it was not good"
+        self._notes.append(f"calico-perf: this run is {told}")
 
     def pytest_unconfigure(self) -> None:
         """Restore also when the run ended before its session did (a usage error after activation)."""
@@ -291,6 +344,10 @@ class ReportHooks:
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _about(plan: Plan) -> str:
+    return f"{'at most ' if plan.adaptive else ''}about {format_duration(plan.seconds)}"
 
 
 def _columns() -> int:

@@ -205,6 +205,24 @@ class Ratio:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What one rule says about a cell.
+
+    Attributes:
+        rule: As a person wrote or knows it: `min: 4 Gbit/s`, `bgp >= ipip * 1.0`, `baseline last-week.json`.
+        source: Where it is from: `prod.yaml:41: thresholds.tcp.min`, `--calico-expect`, a test with a marker.
+        outcome: `ok`, `slow`, `regressed` or `inconclusive`; `unsupported` where it cannot be judged (a cell
+            without a control).
+        message: Value, interval, limit and rounds; where it is open, how many rounds would probably decide.
+    """
+
+    rule: str
+    source: str
+    outcome: Outcome
+    message: str
+
+
+@dataclass(frozen=True)
 class CellResult:
     """All that is known about a cell when its block is over.
 
@@ -220,6 +238,7 @@ class CellResult:
         runs: The details of every run that gave a sample, in the order of `samples`.
         evidence: What proves the path: addresses, routes, MTU, tunnel counters.
         control: Samples of the block's host-to-host control, same rounds; empty where there is none.
+        verdicts: What the rules that apply to it say; empty where there are none, or nothing to judge.
     """
 
     cell: Cell
@@ -233,6 +252,7 @@ class CellResult:
     runs: tuple[Mapping[str, Any], ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     control: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+    verdicts: tuple[Verdict, ...] = ()
 
     @property
     def by_round(self) -> dict[int, float]:

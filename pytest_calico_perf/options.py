@@ -36,12 +36,12 @@ class Option:
     @property
     def variable(self) -> str:
         """Environment variable."""
-        return f"CALICO_PERF_{self.word.upper()}"
+        return f"CALICO_PERF_{self.word.upper().replace('-', '_')}"
 
     @property
     def ini(self) -> str:
         """Key in pytest's configuration; also the option's `dest`."""
-        return f"calico_{self.word}"
+        return f"calico_{self.word.replace('-', '_')}"
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -65,11 +65,63 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("rounds", "N", "Rounds, each with every mode once: one sample per cell and round."),
     Option(
+        "precision",
+        "PERCENT|off",
+        "Add rounds until every cell of a block is known to 2% or its verdicts are decided; --calico-rounds"
+        " is then the maximum (default 30; off, but in the profile standard).",
+    ),
+    Option(
         "duration",
         "SECONDS",
         "Measuring time of one sample (whole seconds where the tool knows no fractions).",
     ),
+    Option(
+        "thresholds",
+        "FILE",
+        "What cells must keep, by probe, path and mode, in place of the cluster file's `thresholds`.",
+    ),
+    Option(
+        "expect",
+        "EXPECTATION",
+        "Mode against mode in this run, besides what the cluster file expects: 'bgp >= ipip * 0.95 for tcp'.",
+        repeatable=True,
+    ),
+    Option("strict", "", "Fail what is inconclusive, too."),
     Option("json", "FILE", "Write every sample, interval, outcome and piece of evidence there."),
+    Option(
+        "summary",
+        "FILE",
+        "Write a digest for a pull-request comment there, in Markdown.",
+    ),
+    Option(
+        "baseline",
+        "FILE",
+        "Hold every cell against an earlier run: a record of --calico-json, or a file of --benchmark-json.",
+    ),
+    Option(
+        "baseline-dir",
+        "DIR",
+        "Hold every cell against the last good run of this cluster in DIR, and keep this one there if it is"
+        " good.",
+    ),
+    Option(
+        "baseline-by",
+        "value|ratio",
+        "Compare values and their ratios to host-to-host (default), or only the ratios, which travel between"
+        " clusters.",
+    ),
+    Option(
+        "tolerance",
+        "[PROBE=]PERCENT[,...]",
+        "Loss against a baseline that is tolerated (default 5 %); never less than the noise floor.",
+        repeatable=True,
+    ),
+    Option(
+        "gate",
+        "baseline|history",
+        "What decides whether a cell regressed: the last good run (default), or change points among ten runs"
+        " or more in DIR.",
+    ),
     Option(
         "provision",
         "|".join(Provision),
@@ -82,6 +134,11 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 ACTIONS: tuple[Option, ...] = (
+    Option(
+        "explain",
+        "",
+        "Show which threshold and expectation each cell got, and from where, and measure nothing.",
+    ),
     Option(
         "restore",
         "",

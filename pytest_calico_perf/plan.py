@@ -15,7 +15,9 @@ from functools import cached_property
 from typing import Protocol
 
 from pytest_calico_perf.model import Cell, Mode, Path
+from pytest_calico_perf.precision import looks_up_to
 from pytest_calico_perf.probes.base import Probe
+from pytest_calico_perf.verdict import SequentialPlan
 
 # For the estimate only. What starting and ending a tool at both ends costs on top of its measuring time,
 # and what the proofs around a block cost per cell (reachability, routes, counters); of the lab's order.
@@ -37,8 +39,12 @@ class Schedule(Protocol):
     def warm_up_rounds(self) -> int:
         """Rounds before those that count; dropped."""
 
+    @property
+    def precision(self) -> float | None:
+        """To which fraction of its value a cell need be known; None where the rounds are fixed."""
+
     def rounds_of(self, probe: Probe) -> int:
-        """How many rounds of a probe count."""
+        """How many rounds of a probe count; with a precision, at most."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Block:
         probe: With which tool.
         path: From where to where.
         cells: One per mode, in the user's order; the only one when the path has no mode.
-        rounds: Rounds that count.
+        rounds: Rounds that count; with a precision, at most.
         warm_up_rounds: Rounds before these; dropped.
         control: The host-to-host cell that is run in every round beside them, or None.
         control_counts: Whether the control's samples are also the result of the host-to-host cell. True in
@@ -61,6 +67,8 @@ class Block:
             measured side by side, and for hosts.
         part: Which of its rounds this visit takes; None for all.
         switches: Whether the cluster must be turned to `mode` before.
+        precision: It may end early, when every cell is known to this fraction of its value; None where all
+            rounds are taken.
     """
 
     probe: Probe
@@ -73,6 +81,7 @@ class Block:
     mode: Mode | None = None
     part: range | None = None
     switches: bool = False
+    precision: float | None = None
 
     @property
     def name(self) -> str:
@@ -94,6 +103,11 @@ class Block:
         """Whether no round is left for another visit."""
         return self.counting.stop == self.rounds
 
+    @cached_property
+    def looks(self) -> SequentialPlan | None:
+        """After which rounds to ask whether it may end; None where all rounds are taken in any case."""
+        return None if self.precision is None else looks_up_to(self.rounds)
+
     @property
     def contenders(self) -> tuple[Cell, ...]:
         """Everything that runs in a round: the control first."""
@@ -111,7 +125,7 @@ class Block:
 
     @property
     def seconds(self) -> float:
-        """Expected wall-clock time, in seconds."""
+        """Expected wall-clock time, in seconds; of all rounds."""
         measuring = self.runs * (self.probe.seconds + RUN_OVERHEAD)
         return measuring + len(self.contenders) * CELL_OVERHEAD + (SWITCH_OVERHEAD if self.switches else 0.0)
 
@@ -160,6 +174,7 @@ class Plan:
                     warm_up_rounds=0 if probe.once else schedule.warm_up_rounds,
                     control=host if controlled else None,
                     control_counts=counts,
+                    precision=None if probe.once else schedule.precision,
                 )
             )
         return cls(tuple(blocks))
@@ -175,7 +190,8 @@ class Plan:
         One mode at a time, every mode is visited twice, on a way out and back: A B C C B A. A visit takes
         half of the rounds of every block, on the way back in reversed order. So the rounds of each cell of a
         block lie around the same moment on average, and what drifts linearly falls on all modes alike, as
-        ABBA does within a round. Hosts have no mode: a block without one comes first, in one piece.
+        ABBA does within a round. Hosts have no mode: a block without one comes first, in one piece. All
+        rounds are taken: how many go into the way out must be known before the first.
         """
         if not self.serial:
             return self.blocks
@@ -184,7 +200,7 @@ class Plan:
         back = [
             piece for mode in reversed(modes) for piece in self._visit(mode, self.blocks[::-1], back=True)
         ]
-        steps = [block for block in self.blocks if not block.path.has_mode]
+        steps = [replace(block, precision=None) for block in self.blocks if not block.path.has_mode]
         at: Mode | None = None
         for piece in (*out, *back):
             steps.append(replace(piece, switches=piece.mode is not at))
@@ -199,14 +215,23 @@ class Plan:
     @property
     def note(self) -> str:
         """What a reader of the figures must know about the order; empty where modes live side by side."""
+        fixed = ""
+        if self.serial and any(block.looks for block in self.blocks):
+            fixed = "the rounds were fixed: a precision has no effect where modes are measured one at a time"
         if len(self.order_of_modes) < 2:
-            return ""
+            return fixed
         order = ", ".join(self.order_of_modes)
-        return (
+        said = (
             f"modes were measured one at a time, in the order {order}: rounds of the same number are paired, "
             "but lie minutes apart; a steady drift falls on all modes alike, whatever else changed meanwhile "
             "does not; each mode has a host-to-host control of its own, of the same minutes"
         )
+        return f"{said}; {fixed}" if fixed else said
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether a step may end before all of its rounds are taken."""
+        return any(step.looks for step in self.steps)
 
     @property
     def _modes(self) -> tuple[Mode, ...]:
@@ -221,7 +246,7 @@ class Plan:
             if cells and part:
                 # Every mode has a control of its own; that of the first is the host-to-host cell's result.
                 counts = block.control_counts and cells[0] == block.cells[0]
-                yield replace(block, cells=cells, control_counts=counts, mode=mode, part=part)
+                yield replace(block, cells=cells, control_counts=counts, mode=mode, part=part, precision=None)
 
     @cached_property
     def _homes(self) -> dict[Cell, Block]:
@@ -259,7 +284,7 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """Expected wall-clock time of all steps, in seconds."""
+        """Expected wall-clock time of all steps, in seconds; of all rounds."""
         return sum(step.seconds for step in self.steps)
 
 

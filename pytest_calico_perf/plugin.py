@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_calico_perf.fixtures import (  # noqa: F401  # pytest finds fixtures by name in this module
+    RULES_KEY,
     SESSION_KEY,
     _calico_clock,
     calico_cell,
@@ -23,8 +24,11 @@ from pytest_calico_perf.fixtures import (  # noqa: F401  # pytest finds fixtures
     calico_record,
     calico_words,
 )
+from pytest_calico_perf.marks import HELP as THRESHOLD_MARKER
+from pytest_calico_perf.marks import own_rules
 
 if TYPE_CHECKING:
+    from pytest_calico_perf.gate.rules import Rule
     from pytest_calico_perf.model import Cell
     from pytest_calico_perf.session import Session
     from pytest_calico_perf.settings import Settings
@@ -50,6 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         if option.repeatable:
             action["action"] = "append"
         text = f"{option.help} Environment: {option.variable}; ini: {option.ini}."
+        text = text.replace("%", "%%")  # argparse formats it
         group.addoption(option.flag, dest=option.ini, default=None, help=text, **action)
         parser.addini(option.ini, f"see {option.flag}", type="string", default="")
     for action_option in ACTIONS:
@@ -66,7 +71,9 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_calico_perf.options import OPTIONS
 
     config.addinivalue_line("markers", MARKER)
-    if not config.option.help and any(config.getoption(option.ini) is not None for option in OPTIONS):
+    config.addinivalue_line("markers", THRESHOLD_MARKER)
+    asked = any(config.getoption(option.ini) is not None for option in OPTIONS)
+    if not config.option.help and (asked or config.option.calico_explain):
         activate(config)
 
 
@@ -86,13 +93,14 @@ def activate(config: pytest.Config) -> Session:
     try:
         refuse_what_spoils(config)
         settings = _settings(config)
-        if settings.json:
-            check_writable(settings.json)
+        for path in filter(None, (settings.json, settings.summary)):
+            check_writable(path)
+        hooks = ReportHooks(config)
+        session = Session(settings, hooks.progress, hooks.tell)
     except UsageProblem as problem:
         raise pytest.UsageError(f"calico-perf: {problem}") from None
-    hooks = ReportHooks(config)
     hooks.watch_signals()
-    session = config.stash[SESSION_KEY] = Session(settings, hooks.progress, hooks.tell)
+    config.stash[SESSION_KEY] = session
     config.pluginmanager.register(hooks, "calico-perf-report")
     return session
 
@@ -229,13 +237,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
-    cells = []
+    cells: list[Cell] = []
+    demanded: dict[Cell, tuple[Rule, ...]] = {}
     for item in items:
-        if cell := _cell_of(item):
+        cell = _cell_of(item)
+        rules = item.stash[RULES_KEY] = own_rules(item, cell)
+        if cell:
             cells.append(cell)
+            demanded[cell] = (*demanded.get(cell, ()), *rules)
             # A cell without a sample (a dead path, a link without a speed) records none; that is no news.
             item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all"))
-    config.stash[SESSION_KEY].select(cells)
+    config.stash[SESSION_KEY].select(cells, demanded)
 
 
 def _is_placeholder(item: pytest.Item) -> bool:

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from pytest_calico_perf.clusterfile import ClusterFile
 from pytest_calico_perf.errors import SettingProblem, did_you_mean
 from pytest_calico_perf.model import Path
+from pytest_calico_perf.precision import MOST_ROUNDS, looks_up_to
 from pytest_calico_perf.probes import PROBES
 from pytest_calico_perf.probes.ab import Connect, Http
 from pytest_calico_perf.probes.base import Probe
@@ -23,7 +24,7 @@ from pytest_calico_perf.probes.iperf3 import Tcp
 from pytest_calico_perf.probes.link import Link
 from pytest_calico_perf.probes.ping import Ping
 from pytest_calico_perf.probes.udp import Udp
-from pytest_calico_perf.units import parse_rate
+from pytest_calico_perf.units import format_percent, parse_rate
 
 PUBLISHED_PATHS = (Path.HOST_TO_HOST, Path.HOST_TO_POD, Path.POD_TO_POD)
 
@@ -34,11 +35,13 @@ class Profile:
 
     Attributes:
         name: For header and records.
-        rounds: Rounds that count; one sample per cell each.
+        rounds: Rounds that count; one sample per cell each. With a precision, at most.
         warm_up_rounds: Rounds before these, dropped.
         paths: Paths to measure.
         probes: Probes with their parameters.
         own_rounds: Name of a probe -> its number of rounds, where it differs from `rounds`.
+        precision: A block ends early when each of its cells is known to this fraction of its value; None to
+            take all rounds.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Profile:
     paths: tuple[Path, ...]
     probes: tuple[Probe, ...]
     own_rounds: Mapping[str, int] = field(default_factory=dict)
+    precision: float | None = None
 
     @property
     def by_name(self) -> dict[str, Probe]:
@@ -59,9 +63,18 @@ class Profile:
 
     @property
     def rounds_text(self) -> str:
-        """For people: `5 rounds`, `1 round, tcp 10`."""
+        """For people: `5 rounds`, `1 round, tcp 10`, `at most 10 rounds, until known to 2 %`."""
         own = "".join(f", {name} {rounds}" for name, rounds in self.own_rounds.items())
-        return f"{self.rounds} round{'' if self.rounds == 1 else 's'}{own}"
+        text = f"{self.rounds} round{'' if self.rounds == 1 else 's'}{own}"
+        if self.precision is None or not self.adaptive:
+            return text
+        return f"at most {text}, until known to {format_percent(self.precision)}"
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether a block may end before all of its rounds are taken; too few rounds leave no look before."""
+        most = max((self.rounds, *self.own_rounds.values()))
+        return self.precision is not None and looks_up_to(most) is not None
 
     def on_paths(self, paths: Sequence[Path]) -> Self:
         """The same on other paths."""
@@ -76,6 +89,16 @@ class Profile:
         """The same with another number of rounds for every probe."""
         return replace(self, rounds=rounds, own_rounds={})
 
+    def precise_to(self, precision: float | None) -> Self:
+        """The same with a precision, as a fraction; None to take all rounds.
+
+        A profile whose rounds were fixed so far may now take up to 30: precision *adds* rounds. `in_rounds`
+        sets another limit.
+        """
+        most = self.rounds if precision is None or self.precision is not None else MOST_ROUNDS
+        own = self.own_rounds if most == self.rounds else {}
+        return replace(self, precision=precision, rounds=most, own_rounds=own)
+
     def lasting(self, seconds: float) -> Self:
         """The same with another measuring time of one sample, in seconds."""
         return replace(self, probes=tuple(probe.lasting(seconds) for probe in self.probes))
@@ -85,6 +108,7 @@ class Profile:
         return {
             "name": self.name,
             "rounds": self.rounds,
+            "precision": self.precision if self.adaptive else None,
             "warm_up_rounds": self.warm_up_rounds,
             "paths": [str(path) for path in self.paths],
             "probes": {
@@ -117,6 +141,7 @@ BUILT_IN: tuple[Profile, ...] = (
     Profile(
         name="standard",
         rounds=10,
+        precision=0.02,
         warm_up_rounds=1,
         paths=tuple(Path),
         probes=tuple(probe for probe in STANDARD_PROBES if probe.name != "iperf"),
@@ -169,9 +194,11 @@ def _own_profile(name: str, file: ClusterFile) -> Profile:
             _probe(probe, parameters or {}, file, ("profiles", name, "probes", probe))
             for probe, parameters in entry.probes.items()
         )
+    precision = base.precision if entry.precision is None else entry.precision or None
     return Profile(
         name=name,
         rounds=entry.rounds or base.rounds,
+        precision=precision,
         warm_up_rounds=base.warm_up_rounds if entry.warm_up_rounds is None else entry.warm_up_rounds,
         paths=entry.paths or base.paths,
         probes=probes,

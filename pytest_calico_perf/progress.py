@@ -6,11 +6,12 @@ Writing is the caller's: two callables. Nothing here knows a terminal, or pytest
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pytest_calico_perf.model import Cell, Mode
 from pytest_calico_perf.plan import Block, Plan
+from pytest_calico_perf.precision import Stopped
 from pytest_calico_perf.units import format_duration, format_value
 
 # The plan's estimate counts as if this much of it, in seconds, had come true already: the first runs of a
@@ -35,6 +36,9 @@ class Observer(Protocol):
 
     def round_done(self, block: Block, number: int) -> None:
         """Every cell of the round had its run."""
+
+    def block_stopped(self, block: Block, stopped: Sequence[Stopped]) -> None:
+        """The block needs no further round: what is said of each of its cells that is alive."""
 
     def block_done(self, block: Block) -> None:
         """The block, or this part of it, is over."""
@@ -95,6 +99,12 @@ class Progress:
         if self._rewrite is None:
             self._line(self.describe(block, number))
 
+    def block_stopped(self, block: Block, stopped: Sequence[Stopped]) -> None:
+        # One sentence for all: cells of a block differ at most in whether verdicts or precision ended them.
+        told = "; ".join(dict.fromkeys(each.text for each in stopped))
+        if self._rewrite is None:
+            self._line(f"{self._place(block)}: {told}")
+
     def block_done(self, block: Block) -> None:
         self._done[self._step(block)] = 1.0
         self.close()
@@ -117,7 +127,7 @@ class Progress:
     def describe(self, block: Block, number: int) -> str:
         """The line for a round: `[2/8] tcp pod-to-pod, round 3/10: bgp 9.41 Gbit/s, ...; 38 s left`."""
         kind, which, of = (
-            ("round", number + 1, block.rounds)
+            ("round", number + 1, f"at most {block.rounds}" if block.looks else block.rounds)
             if number >= 0
             else ("warm-up", number + 1 + block.warm_up_rounds, block.warm_up_rounds)
         )
@@ -128,7 +138,9 @@ class Progress:
         )
         # A fact that is read once is no number to watch.
         told = f": {values}" if values and not block.probe.once else ""
-        return f"{self._place(block)}, {kind} {which}/{of}{told}; {format_duration(self.seconds_left)} left"
+        left = format_duration(self.seconds_left)
+        between = " of " if isinstance(of, str) else "/"
+        return f"{self._place(block)}, {kind} {which}{between}{of}{told}; {left} left"
 
     def _place(self, block: Block) -> str:
         return f"[{self._step(block) + 1}/{len(self._plan.steps)}] {block.name}"

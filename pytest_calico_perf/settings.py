@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path as FilePath
 from typing import TypeVar
@@ -17,14 +17,22 @@ from pytest_calico_perf.clusterfile import (
     LONGEST_DURATION,
     MOST_ROUNDS,
     ClusterFile,
+    Defaults,
     KubernetesFile,
     load,
+    load_fields,
 )
 from pytest_calico_perf.errors import SettingProblem, did_you_mean
+from pytest_calico_perf.gate.expectations import Expectation
+from pytest_calico_perf.gate.request import Request, read_request
+from pytest_calico_perf.gate.thresholds import Thresholds
 from pytest_calico_perf.model import Mode, Path, Provision
 from pytest_calico_perf.options import DEFAULT_CLUSTER, DEFAULT_PROFILE, OPTIONS
+from pytest_calico_perf.precision import FEWEST_ROUNDS, parse_precision
 from pytest_calico_perf.probes import probe_names
 from pytest_calico_perf.profiles import Profile, find_profile
+
+_EXPECT_FLAG = "--calico-expect"
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -47,7 +55,12 @@ class Settings:
         profile: With rounds, duration, paths and probes already put in.
         json: Where the record goes; None for nowhere.
         keep: Whether the cluster stays up.
+        summary: Where the digest goes; None for nowhere.
         provision: How a real cluster gets into a mode.
+        baseline: What earlier runs the cells are held against.
+        thresholds: What cells must keep.
+        expectations: What modes must be beside one another.
+        strict: Whether what is inconclusive fails its test.
     """
 
     cluster_file: ClusterFile
@@ -56,6 +69,11 @@ class Settings:
     json: FilePath | None
     keep: bool
     provision: Provision = Provision.POOLS
+    baseline: Request = field(default_factory=Request)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    expectations: tuple[Expectation, ...] = ()
+    strict: bool = False
+    summary: FilePath | None = None
 
 
 def gather(
@@ -124,10 +142,7 @@ def resolve(given: Mapping[str, Given]) -> Settings:
                     remedy=f"known: {', '.join(probe_names())}",
                 )
         profile = profile.with_probes(defaults.probes)
-    if "rounds" in given:
-        profile = profile.in_rounds(_rounds(given["rounds"]))
-    elif defaults.rounds:
-        profile = profile.in_rounds(defaults.rounds)
+    profile = _rounds_and_precision(profile, given, defaults)
     if "duration" in given:
         profile = profile.lasting(_seconds(given["duration"]))
     elif defaults.duration:
@@ -142,8 +157,74 @@ def resolve(given: Mapping[str, Given]) -> Settings:
         profile=profile,
         json=FilePath(given["json"].text) if "json" in given else None,
         keep=_switch(given["keep"]) if "keep" in given else False,
+        summary=FilePath(given["summary"].text) if "summary" in given else None,
         provision=provision,
+        baseline=read_request(given),
+        thresholds=_thresholds(given.get("thresholds"), file),
+        expectations=_expectations(given.get("expect"), file, modes),
+        strict=_switch(given["strict"]) if "strict" in given else False,
     )
+
+
+def _rounds_and_precision(profile: Profile, given: Mapping[str, Given], defaults: Defaults) -> Profile:
+    """How often: with a precision the rounds are a maximum, whichever of the two was given where."""
+    precision = _precision(given["precision"]) if "precision" in given else defaults.precision
+    if precision is not None:
+        profile = profile.precise_to(precision or None)
+    if "rounds" in given:
+        profile = profile.in_rounds(_rounds(given["rounds"]))
+    elif defaults.rounds:
+        profile = profile.in_rounds(defaults.rounds)
+    if "precision" in given and precision and not profile.adaptive:
+        raise SettingProblem(
+            f"{profile.rounds_text} at most leave no look before the last one",
+            where=given["precision"].source,
+            remedy=f"allow {FEWEST_ROUNDS} rounds or more with --calico-rounds",
+        )
+    return profile
+
+
+def _thresholds(given: Given | None, file: ClusterFile) -> Thresholds:
+    """Those of the file that was named, else those of the cluster file."""
+    if given is None:
+        return Thresholds.read(file.thresholds or {}, file, "thresholds")
+    document = load_fields(given.text)
+    return Thresholds.read(document.data if document.data is not None else {}, document)
+
+
+def _expectations(given: Given | None, file: ClusterFile, modes: Sequence[Mode]) -> tuple[Expectation, ...]:
+    """Those of the cluster file and those that were given."""
+    found: list[Expectation] = []
+    for index, text in enumerate(file.expect):
+        place = ("expect", index)
+        try:
+            found.append(Expectation.parse(text, file.place(place)))
+        except ValueError as error:
+            raise file.problem(place, str(error)) from None
+    if given is not None:
+        found += [_expectation(text, given.source, modes) for text in _split(given)]
+    return tuple(found)
+
+
+def _expectation(text: str, source: str, modes: Sequence[Mode]) -> Expectation:
+    """One that was given outside of the cluster file.
+
+    Raises:
+        SettingProblem: It is none, or one on the command line, hence for this very run, that no such run can
+            judge. One that is always there (environment, ini) is told of in a note, like the cluster file's.
+    """
+    try:
+        expectation = Expectation.parse(text, source)
+    except ValueError as error:
+        raise SettingProblem(str(error), where=source) from None
+    for mode in (expectation.mode, expectation.base):
+        if source == _EXPECT_FLAG and mode is not None and mode not in modes:
+            raise SettingProblem(
+                f"{text!r} needs {mode}, which this run does not measure",
+                where=source,
+                remedy=f"measured are: {', '.join(modes)}",
+            )
+    return expectation
 
 
 def needs_kubernetes(file: ClusterFile, source: str) -> KubernetesFile:
@@ -210,6 +291,13 @@ def _rounds(given: Given) -> int:
             remedy=f"give a whole number of rounds, 1 to {MOST_ROUNDS}",
         )
     return rounds
+
+
+def _precision(given: Given) -> float:
+    try:
+        return parse_precision(given.text)
+    except ValueError as error:
+        raise SettingProblem(str(error), where=given.source) from None
 
 
 def _seconds(given: Given) -> float:

@@ -29,10 +29,20 @@ _DURATIONS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 36
 # The micro sign and the Greek letter look the same, and keyboards have the one or the other.
 _SPELLINGS = {"\N{MICRO SIGN}s": "us", "\N{GREEK SMALL LETTER MU}s": "us"}
 _FRACTIONS = {"%": 0.01}
+_REQUESTS = {"requests/s": 1.0, "req/s": 1.0, "kreq/s": 1e3, "Mreq/s": 1e6}
+_CONNECTIONS = {"connections/s": 1.0, "conn/s": 1.0, "kconn/s": 1e3, "Mconn/s": 1e6}
 _DIMENSIONS: Mapping[str, tuple[Mapping[str, float], str]] = {
     "a rate": (_RATES, "200 Mbit/s"),
     "a duration": (_DURATIONS, "1.5 ms"),
     "a fraction": (_FRACTIONS, "0.1 %"),
+    "a rate of requests": (_REQUESTS, "20 kreq/s"),
+    "a rate of connections": (_CONNECTIONS, "9000 conn/s"),
+}
+_UNITS = {
+    Unit.BIT_PER_SECOND: "a rate",
+    Unit.SECOND: "a duration",
+    Unit.REQUEST_PER_SECOND: "a rate of requests",
+    Unit.CONNECTION_PER_SECOND: "a rate of connections",
 }
 _QUANTITY = re.compile(r"\s*(?P<number>[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*(?P<unit>\S*)\s*")
 
@@ -163,6 +173,15 @@ def parse_fraction(text: str) -> float:
         ValueError: It is not a number with a percent sign; says why.
     """
     return _parse(text, "a fraction")
+
+
+def parse_value(text: str, unit: Unit) -> float:
+    """A value as people write it (`4 Gbit/s`, `1.5 ms`, `20 kreq/s`) in the SI base that `unit` is.
+
+    Raises:
+        ValueError: It is not a number with a prefix of that unit; says why.
+    """
+    return _parse(text, _UNITS[unit])
 
 
 def _parse(text: str, wanted: str) -> float:

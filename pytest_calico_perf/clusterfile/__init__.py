@@ -28,7 +28,7 @@ from pytest_calico_perf.clusterfile.lab import (
     Router,
     Subnet,
 )
-from pytest_calico_perf.clusterfile.loading import ClusterFiles, load, parse
+from pytest_calico_perf.clusterfile.loading import ClusterFiles, load, load_fields, parse
 from pytest_calico_perf.clusterfile.ssh import Ssh
 from pytest_calico_perf.clusterfile.workload import Resources, TaintEffect, Toleration, TolerationOperator
 
@@ -60,5 +60,6 @@ __all__ = [
     "Toleration",
     "TolerationOperator",
     "load",
+    "load_fields",
     "parse",
 ]

@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 from pytest_calico_perf.clusterfile.located_yaml import FieldPath, LocatedYaml
 from pytest_calico_perf.errors import ClusterFileProblem, did_you_mean
 from pytest_calico_perf.model import Mode, Path
+from pytest_calico_perf.precision import parse_precision
 from pytest_calico_perf.units import parse_rate
 
 MOST_ROUNDS = 100_000
@@ -71,6 +72,7 @@ Paths = Annotated[tuple[Path, ...], *_OneOrMore]
 Names = Annotated[tuple[StrictStr, ...], *_OneOrMore]
 Network = Annotated[IPv4Network, BeforeValidator(_network)]
 Rate = Annotated[int, BeforeValidator(_bit_per_second), Field(ge=10**6, le=10**11)]
+Precision = Annotated[float, BeforeValidator(parse_precision)]
 Name = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
 Seconds = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
 
@@ -104,6 +106,7 @@ class Defaults(Model):
         modes: Modes to compare.
         profile: Name of the profile.
         rounds: Rounds of each cell.
+        precision: A block ends early when each cell is known to this fraction; 0 takes all rounds.
         duration: Measuring time of one sample, in seconds.
         paths: Paths to measure.
         probes: Names of the probes to run.
@@ -112,6 +115,7 @@ class Defaults(Model):
     modes: Modes | None = None
     profile: StrictStr | None = None
     rounds: Annotated[StrictInt, Field(ge=1, le=MOST_ROUNDS)] | None = None
+    precision: Precision | None = None
     duration: Annotated[Seconds, Field(le=LONGEST_DURATION)] | None = None
     paths: Paths | None = None
     probes: Names | None = None
@@ -121,13 +125,15 @@ class OwnProfile(Model):
     """A profile of the file's own. What it leaves out is as in `standard`.
 
     Attributes:
-        rounds: Rounds that count.
+        rounds: Rounds that count; with a precision, at most.
+        precision: A block ends early when each cell is known to this fraction; 0 takes all rounds.
         warm_up_rounds: Rounds before these, dropped.
         paths: Paths to measure.
         probes: Probe -> those of its parameters that are not the standard ones; `profiles.py` reads them.
     """
 
     rounds: Annotated[StrictInt, Field(ge=1, le=MOST_ROUNDS)] | None = None
+    precision: Precision | None = None
     warm_up_rounds: Annotated[StrictInt, Field(ge=0, le=MOST_ROUNDS)] | None = None
     paths: Paths | None = None
     probes: Annotated[Mapping[StrictStr, Mapping[StrictStr, Any] | None], Field(min_length=1)] | None = None
@@ -142,6 +148,8 @@ class ClusterFile(Model):
         ready_within: Deadline for bringing it up, in seconds.
         defaults: What a run does where the user does not say.
         profiles: Own profiles by name.
+        thresholds: What cells must keep, by probe, path and mode; `gate/thresholds.py` reads them.
+        expect: Expectations such as `bgp >= ipip * 1.0`; `gate/expectations.py` reads them.
     """
 
     name: Name
@@ -149,6 +157,8 @@ class ClusterFile(Model):
     ready_within: Annotated[Seconds, Field(le=3600)] = 20.0
     defaults: Defaults = Defaults()
     profiles: Mapping[Name, OwnProfile] = Field(default_factory=dict)
+    thresholds: Mapping[StrictStr, Any] | None = None
+    expect: tuple[StrictStr, ...] = ()
 
     _document: LocatedYaml = PrivateAttr(default=LocatedYaml("(no file)", {}, {}))
 
@@ -160,6 +170,10 @@ class ClusterFile(Model):
     def problem(self, field: FieldPath, message: str, *, remedy: str = "") -> ClusterFileProblem:
         """A problem with a field, which is spelt as in the file: `("profiles", "mine", "warm-up-rounds")`."""
         return self._document.problem(field, message, remedy=remedy)
+
+    def place(self, field: FieldPath) -> str:
+        """Where a field stands, for people: `prod.yaml:41: thresholds.tcp.min`."""
+        return self._document.place(field)
 
     def check(self) -> None:
         """Check what the file names on this machine: credentials, keys. Touches no network.

@@ -80,12 +80,24 @@ def load(name_or_path: str) -> ClusterFile:
     """
     path = ClusterFiles.usual().find(name_or_path)
     source = str(path) if name_or_path else "the cluster's name"
+    return parse(_text(path, source, "give a cluster's name or the path of its file"), source)
+
+
+def load_fields(path: str) -> LocatedYaml:
+    """Read a file of fields that belong to a cluster file, but are kept apart from it.
+
+    Raises:
+        ClusterFileProblem: It cannot be found or read, or is not YAML.
+    """
+    text = _text(FilePath(path), path or "the file's name", "give the path of a file")
+    return read(text, path)
+
+
+def _text(path: FilePath, source: str, remedy: str) -> str:
     try:
         if not path.is_file():
             what = "this is not a file" if path.exists() else "there is no such file"
-            raise ClusterFileProblem(
-                what, where=source, remedy="give a cluster's name or the path of its file"
-            )
+            raise ClusterFileProblem(what, where=source, remedy=remedy)
         with path.open("rb") as file:
             raw = file.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
@@ -94,10 +106,9 @@ def load(name_or_path: str) -> ClusterFile:
     if len(raw) > _LARGEST_FILE:
         raise ClusterFileProblem(f"is larger than {_LARGEST_FILE} bytes", where=source)
     try:
-        text = raw.decode()
+        return raw.decode()
     except UnicodeDecodeError as error:
         raise ClusterFileProblem(f"is not UTF-8 text (byte {error.start})", where=source) from None
-    return parse(text, source)
 
 
 def parse(text: str, source: str) -> ClusterFile:

@@ -41,9 +41,12 @@ class LocatedYaml:
 
     def problem(self, field: FieldPath, message: str, *, remedy: str = "") -> ClusterFileProblem:
         """A problem with a field, with `file:line: field` for its place."""
+        return ClusterFileProblem(message, where=self.place(field), remedy=remedy)
+
+    def place(self, field: FieldPath) -> str:
+        """Where a field stands, for people: `prod.yaml:41: thresholds.tcp.min`."""
         name = show(field)
-        place = f"{self.source}:{self.line(field)}" + (f": {name}" if name else "")
-        return ClusterFileProblem(message, where=place, remedy=remedy)
+        return f"{self.source}:{self.line(field)}" + (f": {name}" if name else "")
 
 
 def show(field: FieldPath) -> str:

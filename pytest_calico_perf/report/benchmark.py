@@ -102,6 +102,7 @@ class Recorder:
                 "mode": None if cell.mode is None else str(cell.mode),
                 "outcome": str(result.outcome),
                 "rounds": list(result.rounds),
+                "control": result.control,
                 "details": result.details,
                 "evidence": result.evidence,
             },

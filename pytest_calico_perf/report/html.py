@@ -25,6 +25,7 @@ from pytest_calico_perf.report.table import (
     comparison,
     explanation,
     notes,
+    tally,
     verdict,
 )
 from pytest_calico_perf.stats import paired_ratio, summarize
@@ -91,7 +92,9 @@ def test_id_cell(nodeid: str) -> str:
 def details_html(result: CellResult) -> str:
     """What unfolds below a test's row: its samples drawn, why it failed, details and evidence."""
     parts = [element("p", element("b", text(result.cell)), " ", _outcome(result.outcome))]
-    if result.reason:
+    if result.verdicts:
+        parts.append(_verdicts(result))
+    elif result.reason:
         parts.append(element("p", text(result.reason), class_="reason"))
     if result.samples:
         summary = summarize(result.samples)
@@ -109,6 +112,12 @@ def details_html(result: CellResult) -> str:
     return element("div", *parts, class_="calico-perf cell")
 
 
+def _verdicts(result: CellResult) -> str:
+    """What each rule says, the source of the rule beside it."""
+    rows = [(v.rule, (f"{v.outcome}: {v.message}", v.source)) for v in result.verdicts]
+    return _grid(("rule", "verdict", "from"), rows)
+
+
 def _heading(record: RunRecord) -> str:
     words = [
         ", ".join(record.modes),
@@ -124,6 +133,7 @@ def _heading(record: RunRecord) -> str:
             element("p", " &middot; ".join(text(word) for word in words if word), class_="run"),
             _problem(record.problem) if record.problem else "",
             element("p", _CUT_SHORT, class_="alarm") if record.interrupted else "",
+            element("p", text(f"Verdicts: {counted}"), class_="run") if (counted := tally(record)) else "",
         )
     )
 

@@ -7,7 +7,10 @@ from pytest_calico_perf.stats import paired_ratio, summarize
 
 
 def properties(result: CellResult) -> list[tuple[str, object]]:
-    """Names and values, SI units; a figure that does not exist has no property, rather than a 0."""
+    """Names and values, SI units; a figure that does not exist has no property, rather than a 0.
+
+    Every verdict is a property of its own; they share the name `calico.verdict`.
+    """
     cell = result.cell
     found: dict[str, object] = {
         "calico.probe": cell.probe,
@@ -32,4 +35,5 @@ def properties(result: CellResult) -> list[tuple[str, object]]:
                 "calico.of_host.low": ratio.low,
                 "calico.of_host.high": ratio.high,
             }
-    return [(name, value) for name, value in found.items() if value is not None]
+    told = [("calico.verdict", f"{v.outcome}: {v.message} [{v.source}]") for v in result.verdicts]
+    return [*((name, value) for name, value in found.items() if value is not None), *told]

@@ -132,6 +132,7 @@ def _cell(result: CellResult, record: RunRecord) -> dict[str, Any]:
         "probe": cell.probe,
         "outcome": str(result.outcome),
         "reason": result.reason,
+        "verdicts": [plain(asdict(verdict)) for verdict in result.verdicts],
         "unit": str(result.unit),
         "better": str(result.better),
         "samples": list(result.samples),

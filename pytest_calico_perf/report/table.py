@@ -223,6 +223,13 @@ def notes(record: RunRecord) -> tuple[str, ...]:
     return tuple(str(note) for note in found) if isinstance(found, list | tuple) else ()
 
 
+def tally(record: RunRecord) -> str:
+    """How the cells that were judged ended: `5 ok, 1 slow, 2 inconclusive`; empty without a rule."""
+    judged = [result.outcome for result in record.results if result.verdicts]
+    counts = ((outcome, judged.count(outcome)) for outcome in Outcome)
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts if count)
+
+
 def base_result(record: RunRecord, cell_result: CellResult) -> CellResult | None:
     """The first mode's result on the path and probe of `cell_result`; None for that mode itself."""
     cell = cell_result.cell

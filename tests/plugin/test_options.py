@@ -204,9 +204,9 @@ def test_the_lab_minds_only_what_it_is_really_asked_for() -> None:
 
 def test_help_markers_and_fixtures_explain_the_plugin(pytester: pytest.Pytester) -> None:
     help_text = pytester.runpytest_subprocess("--help").stdout.str()
-    for word in [option.word for option in OPTIONS]:
-        assert f"--calico-{word}" in help_text
-        assert f"CALICO_PERF_{word.upper()}" in help_text
+    for option in OPTIONS:
+        assert f"--calico-{option.word}" in help_text
+        assert f"CALICO_PERF_{option.word.upper().replace('-', '_')}" in help_text
     pytester.runpytest_subprocess("--markers").stdout.fnmatch_lines(["@pytest.mark.calico(probe=None, *"])
     fixtures = pytester.runpytest_subprocess("--fixtures").stdout
     fixtures.fnmatch_lines_random(

@@ -34,6 +34,7 @@ class Rounds:
     by_name: Mapping[str, Tool]
     count: int = 5
     warm_up_rounds: int = 1
+    precision: float | None = None
 
     def rounds_of(self, probe):
         return 1 if probe.once else self.count

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from pytest_calico_perf.model import Better, Cell, Mode, Path, Unit
 from pytest_calico_perf.plan import Block, Plan
+from pytest_calico_perf.precision import Stopped
 from pytest_calico_perf.progress import Progress
+from pytest_calico_perf.verdict import Stop
 
 HOST = Cell("tcp", Path.HOST_TO_HOST, None)
 
@@ -197,3 +199,19 @@ def test_turning_is_shown_live_too():
     assert shown == ["turning the cluster to bgp"]
     progress.close()
     assert shown[-1] == ""
+
+
+def test_rounds_that_may_end_early_are_counted_against_their_maximum_and_the_end_is_told():
+    lines, clock = [], Clock()
+    may_end = replace(block(Path.POD_TO_POD, rounds=9), precision=0.02)
+    progress = Progress(line=lines.append, clock=clock)
+    progress.block_started(Plan((may_end,)), may_end)
+    play_round(progress, may_end, -1)
+    play_round(progress, may_end, 5)
+    stopped = Stopped(Stop.PRECISE, 6, 9, 0.02)
+    progress.block_stopped(may_end, (stopped, stopped))
+    progress.block_done(may_end)
+    assert lines[0].startswith("[1/1] tcp pod-to-pod, warm-up 1/1: ")
+    assert lines[1].startswith("[1/1] tcp pod-to-pod, round 6 of at most 9: ")
+    assert lines[2:] == ["[1/1] tcp pod-to-pod: known to 2 % after 6 of at most 9 rounds"]
+    assert progress.seconds_left == 0

@@ -7,9 +7,10 @@ Reachability and evidence run their own commands against it; that they mean what
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from pytest_calico_perf.campaign import Campaign
@@ -17,6 +18,7 @@ from pytest_calico_perf.cluster.base import CommandResult, EndpointPair
 from pytest_calico_perf.errors import Unsupported
 from pytest_calico_perf.model import Better, Cell, Encapsulation, EndpointKind, Measurement, Mode, Path, Unit
 from pytest_calico_perf.plan import Block, Plan
+from pytest_calico_perf.precision import Stopped
 
 POD = Path.POD_TO_POD
 BGP, IPIP, VXLAN = (Cell("tcp", POD, mode) for mode in (Mode.BGP, Mode.IPIP, Mode.VXLAN))
@@ -219,6 +221,9 @@ class Listener:
     def round_done(self, block: Block, number: int) -> None:
         self.world.step("round_done", number)
 
+    def block_stopped(self, block: Block, stopped: Sequence[Stopped]) -> None:
+        self.world.step("block_stopped", [each.text for each in stopped])
+
     def block_done(self, block: Block) -> None:
         self.world.step("block_done", block.name)
 
@@ -228,12 +233,21 @@ class Rounds:
     by_name: Mapping[str, Scripted]
     count: int
     warm_up_rounds: int
+    precision: float | None = None
 
     def rounds_of(self, probe: Scripted) -> int:
         return self.count
 
 
-def campaign_on(world: World, *cells: Cell, rounds: int = 4, warm_up: int = 0, **probe: Any) -> Campaign:
+def campaign_on(
+    world: World,
+    *cells: Cell,
+    rounds: int = 4,
+    warm_up: int = 0,
+    precision: float | None = None,
+    more: Mapping[str, Any] = MappingProxyType({}),
+    **probe: Any,
+) -> Campaign:
     names = dict.fromkeys(cell.probe for cell in cells)
-    schedule = Rounds({name: Scripted(world, name, **probe) for name in names}, rounds, warm_up)
-    return Campaign(Plan.of(cells, schedule), world, Listener(world))
+    schedule = Rounds({name: Scripted(world, name, **probe) for name in names}, rounds, warm_up, precision)
+    return Campaign(Plan.of(cells, schedule), world, Listener(world), **more)

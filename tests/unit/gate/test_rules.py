@@ -1,0 +1,197 @@
+"""Verdicts on cells, by interval; what their messages tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_calico_perf.clusterfile.located_yaml import read
+from pytest_calico_perf.gate.expectations import Expectation
+from pytest_calico_perf.gate.judging import Judges, with_verdicts
+from pytest_calico_perf.gate.rule_judge import RuleJudge, explanation
+from pytest_calico_perf.gate.thresholds import Thresholds
+from pytest_calico_perf.model import Cell, Mode, Outcome, Path, Verdict
+from tests.unit.gate.results import around, cell, result
+
+HOST = Cell("tcp", Path.HOST_TO_HOST, None)
+BGP, IPIP = cell(), cell(mode=Mode.IPIP)
+
+
+def judged(text: str, measured, *others, expect=(), share=1.0):
+    document = read(text, "prod.yaml")
+    thresholds = Thresholds.read(document.data or {}, document)
+    results = {each.cell: each for each in (measured, *others)}
+    expectations = [Expectation.parse(each, "--calico-expect") for each in expect]
+    judge = RuleJudge(thresholds, expectations, results)
+    return Judges([judge], results).judged(measured, results, share)
+
+
+@pytest.mark.parametrize(
+    ("level", "outcome", "words"),
+    [
+        (3.6e9, Outcome.SLOW, "median 3.60 (3.53 to 3.67) Gbit/s over 10 rounds misses min: 4 Gbit/s [prod.yaml:1: tcp.min]"),
+        (4.4e9, Outcome.OK, ""),
+        (4.04e9, Outcome.INCONCLUSIVE, "median 4.04 (3.96 to 4.12) Gbit/s over 10 rounds does not decide min: 4 Gbit/s: the interval holds the limit; about 84 rounds would probably decide it (80 %) [prod.yaml:1: tcp.min]"),
+    ],
+)  # fmt: skip
+def test_a_limit_is_held_against_the_interval(level, outcome, words):
+    found = judged("tcp: {min: 4 Gbit/s}", result(BGP, around(level)))
+    assert found.outcome is outcome
+    assert found.reason == words
+    assert [v.outcome for v in found.verdicts] == [outcome]
+    assert "over 10 rounds" in found.verdicts[0].message
+
+
+def test_where_lower_is_better_the_limit_is_a_greatest():
+    ping = cell("ping")
+    assert judged("ping: {max: 100 us}", result(ping, around(120e-6))).outcome is Outcome.SLOW
+    assert judged("ping: {max: 100 us}", result(ping, around(80e-6))).outcome is Outcome.OK
+    assert judged("ping: {max: 100 us}", result(ping, around(100e-6))).outcome is Outcome.INCONCLUSIVE
+
+
+def test_four_rounds_decide_nothing_however_clear():
+    found = judged("tcp: {min: 4 Gbit/s}", result(BGP, around(1e9, 4)))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "over 4 rounds: no verdict on min: 4 Gbit/s with fewer than 5 rounds" in found.reason
+    one = judged("tcp: {min: 4 Gbit/s, ratio-to-host: 0.9}", result(BGP, [1e9], control=[9e9]))
+    assert one.outcome is Outcome.INCONCLUSIVE
+    assert len(one.verdicts) == 2
+
+
+def test_details_are_judged_by_what_every_run_told():
+    ping, udp = cell("ping"), cell("udp")
+    runs = [{"p99": value, "loss": 0.0} for value in around(2e-3)]
+    slow = judged("ping: {p99: 1.5 ms, loss: 0 %}", result(ping, around(1e-4), runs=runs))
+    assert [(v.rule, v.outcome) for v in slow.verdicts] == [
+        ("p99: 1.5 ms", Outcome.SLOW),
+        ("loss: 0 %", Outcome.OK),
+    ]
+    assert slow.reason.startswith("p99 2.00 (1.96 to 2.04) ms over 10 rounds misses p99: 1.5 ms")
+    lossy = [{"loss": value} for value in around(0.004)]
+    lost = judged("udp: {loss: 0.1 %}", result(udp, around(1e8), runs=lossy))
+    assert "loss 0.4 % (0.392 % to 0.408 %) over 10 rounds misses loss: 0.1 %" in lost.reason
+    reverse = [{"reverse": {"goodput": value}, "retransmits": 3} for value in around(2e9)]
+    tcp = judged("tcp: {reverse: 4 Gbit/s, retransmits: 2}", result(BGP, around(5e9), runs=reverse))
+    assert {v.outcome for v in tcp.verdicts} == {Outcome.SLOW}
+
+
+def test_what_no_run_told_is_open_and_not_passed():
+    found = judged("tcp: {retransmits: 5}", result(BGP, around(5e9), runs=[{"retransmits": None}] * 10))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert found.verdicts[0].outcome is Outcome.UNSUPPORTED
+    assert "no run told retransmits" in found.reason
+
+
+def test_a_ratio_is_paired_with_the_control_of_the_same_round():
+    # The machine doubles its pace from round to round; the ratio stays.
+    pace = [2.0**number for number in range(10)]
+    control = [1e9 * each for each in pace]
+    own = [0.8e9 * each * noise for each, noise in zip(pace, around(1.0), strict=True)]
+    text = "tcp: {ratio-to-host: 0.9}"
+    slow = judged(text, result(BGP, own, control=control))
+    assert slow.outcome is Outcome.SLOW
+    assert slow.reason.startswith(
+        "ratio to host-to-host 0.800 (0.788 to 0.811) over 10 rounds misses ratio-to-host: 0.9"
+    )
+    assert judged("tcp: {ratio-to-host: 0.7}", result(BGP, own, control=control)).outcome is Outcome.OK
+
+
+def test_without_a_control_a_ratio_is_open_and_says_why():
+    lost = result(BGP, around(1e9), details={"control_problem": "iperf3 died"})
+    found = judged("tcp: {ratio-to-host: 0.9}", lost)
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "its host-to-host control has no sample (iperf3 died)" in found.reason
+
+
+def test_mode_against_mode():
+    bgp, ipip = result(BGP, around(9e9)), result(IPIP, around(10e9))
+    found = judged("", bgp, ipip, expect=["bgp >= ipip * 1.0"])
+    assert found.outcome is Outcome.SLOW
+    assert "misses bgp >= ipip * 1.0 [--calico-expect]" in found.reason
+    assert judged("", bgp, ipip, expect=["bgp >= ipip * 0.85"]).outcome is Outcome.OK
+    assert judged("", ipip, bgp, expect=["bgp >= ipip * 1.0"]).verdicts == ()  # it is about bgp
+
+
+def test_a_mode_that_failed_leaves_the_comparison_open():
+    failed = result(IPIP, (), outcome=Outcome.UNREACHABLE, reason="no route")
+    found = judged("", result(BGP, around(9e9)), failed, expect=["bgp >= ipip"])
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "ipip has no sample of the same rounds (unreachable: no route)" in found.reason
+
+
+def test_a_failed_cell_is_not_judged():
+    failed = result(BGP, around(1e9, 3), outcome=Outcome.TOOL_ERROR, reason="iperf3 died")
+    assert judged("tcp: {min: 4 Gbit/s}", failed) == failed
+
+
+def test_an_alarm_that_may_be_chance_among_many_is_none():
+    # 3 % worse than demanded, with a spread of 2 %: beyond the limit for itself, but not among a hundred comparisons.
+    noise = (0.955, 0.99, 0.96, 1.0, 0.97, 1.01, 0.965, 0.985)
+    measured = result(BGP, [1e9 * each for each in noise], control=[1e9] * 8)
+    document = read("tcp: {ratio-to-host: 1.01}", "prod.yaml")
+    rules = RuleJudge(Thresholds.read(document.data, document), (), [BGP])
+    alone = Judges([rules], [BGP]).judged(measured, {})
+    many = Judges([rules], [BGP], others=99).judged(measured, {})
+    assert Judges([rules], [BGP], others=99).gate.comparisons == 100
+    assert (alone.outcome, many.outcome) == (Outcome.SLOW, Outcome.INCONCLUSIVE)
+    assert alone.verdicts[0].message.partition(" over")[0] == many.verdicts[0].message.partition(" over")[0]
+    assert "among 100 comparisons that may be chance" in many.reason
+
+
+def test_an_early_look_must_be_surer():
+    measured = result(BGP, around(4.12e9))
+    assert judged("tcp: {min: 4 Gbit/s}", measured).outcome is Outcome.OK
+    assert judged("tcp: {min: 4 Gbit/s}", measured, share=0.04).outcome is Outcome.INCONCLUSIVE
+
+
+def test_the_worst_verdict_is_the_outcome_and_reasons_begin_with_it():
+    made = [
+        Verdict(str(o), "x", o, f"is {o}")
+        for o in (Outcome.OK, Outcome.INCONCLUSIVE, Outcome.SLOW, Outcome.REGRESSED)
+    ]
+    found = with_verdicts(result(BGP, around(1e9)), made)
+    assert found.outcome is Outcome.REGRESSED
+    assert found.reason == "is regressed [x]; is slow [x]; is inconclusive [x]"
+    assert with_verdicts(found, made) == found
+    assert with_verdicts(result(BGP, around(1e9)), made[:1]).reason == ""
+
+
+def test_a_rule_whose_other_mode_is_not_measured_is_told_and_not_counted():
+    expectations = [
+        Expectation.parse(each, "prod.yaml:9: expect[0]") for each in ("bgp >= ipip", "vxlan >= host")
+    ]
+    rules = RuleJudge(Thresholds(), expectations, [HOST, BGP])
+    assert rules.rules_of(BGP) == ()
+    assert rules.comparisons([HOST, BGP]) == 0
+    assert rules.notes == (
+        "bgp >= ipip was not judged everywhere: ipip is not measured beside it [prod.yaml:9: expect[0]]",
+        "vxlan >= host was not judged: no cell of this run is meant by it [prod.yaml:9: expect[0]]",
+    )
+
+
+def test_the_explanation_names_each_cell_its_rules_and_their_places():
+    document = read("tcp: {min: 4 Gbit/s, pod-to-pod: {ratio-to-host: 0.9}}", "prod.yaml")
+    rules = RuleJudge(Thresholds.read(document.data, document), (), [HOST, BGP, cell("ping")])
+    assert explanation([HOST, BGP, cell("ping")], rules, {}) == [
+        "tcp host-to-host",
+        "  min: 4 Gbit/s  prod.yaml:1: tcp.min",
+        "tcp pod-to-pod bgp",
+        "  min: 4 Gbit/s       prod.yaml:1: tcp.min",
+        "  ratio-to-host: 0.9  prod.yaml:1: tcp.pod-to-pod.ratio-to-host",
+        "ping pod-to-pod bgp: nothing is demanded",
+    ]
+
+
+def test_only_ratios_share_the_error_of_the_family():
+    document = read("tcp: {min: 4 Gbit/s, retransmits: 9, ratio-to-host: 0.9}", "prod.yaml")
+    rules = RuleJudge(
+        Thresholds.read(document.data, document), [Expectation.parse("bgp >= ipip", "x")], [HOST, BGP, IPIP]
+    )
+    assert rules.comparisons([HOST]) == 0
+    assert rules.comparisons([HOST, BGP, IPIP]) == 3  # of two modes to hosts, and of one to the other
+    assert Judges([rules], [HOST, BGP, IPIP]).gate.comparisons == 3
+
+
+def test_a_ratio_at_an_early_look_must_be_surer_too():
+    measured = result(BGP, around(0.915e9), control=[1e9] * 10)
+    assert judged("tcp: {ratio-to-host: 0.9}", measured).outcome is Outcome.OK
+    assert judged("tcp: {ratio-to-host: 0.9}", measured, share=0.04).outcome is Outcome.INCONCLUSIVE
