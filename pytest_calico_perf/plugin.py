@@ -91,7 +91,7 @@ def activate(config: pytest.Config) -> Session:
     except UsageProblem as problem:
         raise pytest.UsageError(f"calico-perf: {problem}") from None
     hooks = ReportHooks(config)
-    hooks.watch_signals()
+    hooks.interrupts.watch()
     session = config.stash[SESSION_KEY] = Session(settings, hooks.progress, hooks.tell)
     config.pluginmanager.register(hooks, "calico-perf-report")
     return session
