@@ -56,6 +56,9 @@ BEFORE: pytest.StashKey[dict[str, set[str]]] = pytest.StashKey()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Only this process is one of xdist's workers; pytest-benchmark switches itself off where it sees these.
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+        os.environ.pop(name, None)
     config.addinivalue_line("markers", "unprivileged: a test of the lab that also runs without root")
     config.stash[BEFORE] = traces()
 

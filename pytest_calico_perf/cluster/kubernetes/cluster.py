@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pytest_calico_perf.cluster.base import Endpoint, EndpointPair
 from pytest_calico_perf.cluster.kubernetes.api import api_of
+from pytest_calico_perf.cluster.kubernetes.calico_node import CalicoNode
 from pytest_calico_perf.cluster.kubernetes.hosts import HostEndpoints, open_hosts
 from pytest_calico_perf.cluster.kubernetes.manifests import TOOLS, WEB
 from pytest_calico_perf.cluster.kubernetes.ours import new_run_id, owner
@@ -188,6 +189,7 @@ class KubernetesCluster:
         plans = plan_pools(
             modes, survey.calico, self._file, self._run, node_count=len(survey.nodes), taken=survey.taken
         )
+        calico_node = CalicoNode(self._api)
         refused = make_pools(self._api, plans, survey.calico, self._file, run=self._run, owner=owner())
         self._problems.update(refused)
         for plan in plans:
@@ -198,6 +200,9 @@ class KubernetesCluster:
         hosts = {node.name: self.host(node.name) for node in self._ground.pair}
         late = await_tunnels(self._api, tunnels, hosts, deadline=self._file.timeouts.pools)
         self._problems.update({mode: late[mode.tunnel] for mode in modes if mode.tunnel in late})
+        # A new encapsulation makes Felix restart on every node (felix/daemon, encapsulation change).
+        if not await_condition(lambda: not calico_node.complaint(), deadline=self._file.timeouts.pools):
+            self._tell(f"{calico_node.complaint()} {self._file.timeouts.pools:g} s after the pools were made")
 
     def _populate(self, modes: list[Mode]) -> None:
         """The pods of some modes, and routes between them."""
