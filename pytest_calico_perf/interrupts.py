@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Any
+
+Hold = Callable[[], AbstractContextManager[None]]
+"""Gives a context in which no signal interrupts; what came meanwhile is raised at its end."""
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -21,6 +26,7 @@ class Interrupts:
     def __init__(self) -> None:
         self._previous: dict[int, Any] = {}
         self._pending: signal.Signals | None = None
+        self._holds = 0
 
     def watch(self) -> None:
         """Begin; a signal that is ignored, as nohup(1) leaves SIGHUP, stays so."""
@@ -50,6 +56,24 @@ class Interrupts:
         if self._pending is not None:
             raise KeyboardInterrupt(self._pending.name)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let nothing interrupt what is inside, and raise afterwards what came meanwhile.
+
+        For what must be done whole: CI systems send a second signal some seconds after the first.
+
+        Raises:
+            KeyboardInterrupt: There was one.
+        """
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+        self.raise_lost()
+
     def _interrupt(self, number: int, _frame: FrameType | None) -> None:
         self._pending = signal.Signals(number)
+        if self._holds:
+            return
         raise KeyboardInterrupt(self._pending.name)

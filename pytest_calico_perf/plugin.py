@@ -92,7 +92,9 @@ def activate(config: pytest.Config) -> Session:
         raise pytest.UsageError(f"calico-perf: {problem}") from None
     hooks = ReportHooks(config)
     hooks.interrupts.watch()
-    session = config.stash[SESSION_KEY] = Session(settings, hooks.progress, hooks.tell)
+    session = config.stash[SESSION_KEY] = Session(
+        settings, hooks.progress, tell=hooks.tell, hold=hooks.interrupts.held
+    )
     config.pluginmanager.register(hooks, "calico-perf-report")
     return session
 

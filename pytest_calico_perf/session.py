@@ -10,6 +10,7 @@ from typing import Any
 from pytest_calico_perf.campaign import Campaign
 from pytest_calico_perf.cluster.base import Cluster
 from pytest_calico_perf.errors import CalicoPerfError, ClusterProblem
+from pytest_calico_perf.interrupts import Hold
 from pytest_calico_perf.model import Cell, CellResult, Provision, RunRecord
 from pytest_calico_perf.plan import Plan, possible_cells
 from pytest_calico_perf.progress import Observer
@@ -23,13 +24,17 @@ class Session:
         settings: What to do.
         observer: Told about every block and round.
         tell: Told in sentences what is found and done while the cluster comes up and goes.
+        hold: Gives a context in which nothing interrupts us: what must be done whole is done there.
     """
 
-    def __init__(self, settings: Settings, observer: Observer, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, observer: Observer, *, tell: Callable[[str], None], hold: Hold
+    ) -> None:
         self.settings = settings
         self.interrupted = False
         self._observer = observer
         self._tell = tell
+        self._hold = hold
         self._cells: tuple[Cell, ...] = self.possible
         self._cluster: Cluster | None = None
         self._campaign: Campaign | None = None
@@ -100,6 +105,7 @@ class Session:
                 paths=settings.profile.paths,
                 provision=settings.provision,
                 tell=self._tell,
+                hold=self._hold,
             ).__enter__()
         raise TypeError(f"no backend for {type(file).__name__}")
 

@@ -52,3 +52,19 @@ def test_a_signal_that_is_ignored_stays_ignored():
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_what_must_be_done_whole_is_and_the_signal_is_raised_afterwards(interrupts: Interrupts):
+    done = False
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        with interrupts.held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            done = True
+    assert done
+    interrupts.heard()
+
+
+def test_holding_without_a_signal_raises_nothing(interrupts: Interrupts):
+    with interrupts.held(), interrupts.held():
+        pass
+    interrupts.raise_lost()
