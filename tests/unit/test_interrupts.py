@@ -56,10 +56,9 @@ def test_a_signal_that_is_ignored_stays_ignored():
 
 def test_what_must_be_done_whole_is_and_the_signal_is_raised_afterwards(interrupts: Interrupts):
     done = False
-    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
-        with interrupts.held():
-            os.kill(os.getpid(), signal.SIGTERM)
-            done = True
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"), interrupts.held():
+        os.kill(os.getpid(), signal.SIGTERM)
+        done = True
     assert done
     interrupts.heard()
 
