@@ -16,7 +16,7 @@ compare: install
 	$(BIN)/pytest $(ARGS) --html=report.html --self-contained-html --calico-json=results.json
 
 test: install-dev lint
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests -n auto --maxprocesses 2 --dist loadgroup
 
 # The contract tests against a real cluster: docs/real-cluster.md says how to name it.
 test-cluster: install-dev

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
-import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
 
 from pytest_calico_perf.errors import RecordProblem, SettingProblem
 from pytest_calico_perf.fixtures import RESULT_KEY, SESSION_KEY
+from pytest_calico_perf.interrupts import Interrupts
 from pytest_calico_perf.model import Outcome, RunRecord
 from pytest_calico_perf.plan import Plan
 from pytest_calico_perf.progress import Progress
@@ -63,9 +61,9 @@ class ReportHooks:
         self._introduced = False
         self._final: RunRecord | None = None
         self._compared: list[dict[str, Any]] = []
-        self._previous_handlers: dict[int, Any] = {}
-        live = self._rewrite if sys.stdout.isatty() else None
-        self.progress = Progress(line=self._line, rewrite=live, width=_columns)
+        self.interrupts = Interrupts()
+        live = self._live_line if sys.stdout.isatty() else None
+        self.progress = Progress(line=self._progress_line, rewrite=live, width=_columns)
 
     @property
     def _session(self) -> Session:
@@ -97,6 +95,14 @@ class ReportHooks:
                 reporter.write("\r")
 
         self._write(write)
+
+    def _progress_line(self, text: str) -> None:
+        self.interrupts.raise_lost()
+        self._line(text)
+
+    def _live_line(self, text: str) -> None:
+        self.interrupts.raise_lost()
+        self._rewrite(text)
 
     def _line(self, text: str) -> None:
         def write(reporter: Any) -> None:
@@ -183,22 +189,9 @@ class ReportHooks:
 
     # -- signals -------------------------------------------------------------------------------
 
-    def watch_signals(self) -> None:
-        """Make SIGTERM and SIGHUP a Ctrl-C: by default they end pytest without any teardown or report."""
-        if threading.current_thread() is not threading.main_thread():
-            return  # signal(2) handlers are the main thread's
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            handler = signal.getsignal(number)
-            if handler is not signal.SIG_IGN:  # as nohup(1) leaves it
-                self._previous_handlers[number] = handler
-                signal.signal(number, _interrupt)
-
-    def _unwatch_signals(self) -> None:
-        while self._previous_handlers:
-            signal.signal(*self._previous_handlers.popitem())
-
     def pytest_keyboard_interrupt(self) -> None:
         """Remember that the record is cut short."""
+        self.interrupts.heard()
         self._session.interrupted = True
 
     # -- the end -------------------------------------------------------------------------------
@@ -269,7 +262,7 @@ class ReportHooks:
     def pytest_unconfigure(self) -> None:
         """Restore also when the run ended before its session did (a usage error after activation)."""
         self._session.close()
-        self._unwatch_signals()
+        self.interrupts.unwatch()
 
     # -- pytest-benchmark ----------------------------------------------------------------------
 
@@ -352,7 +345,3 @@ def _about(plan: Plan) -> str:
 
 def _columns() -> int:
     return shutil.get_terminal_size().columns
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.Signals(number).name)

@@ -96,10 +96,10 @@ def activate(config: pytest.Config) -> Session:
         for path in filter(None, (settings.json, settings.summary)):
             check_writable(path)
         hooks = ReportHooks(config)
-        session = Session(settings, hooks.progress, hooks.tell)
+        session = Session(settings, hooks.progress, tell=hooks.tell, hold=hooks.interrupts.held)
     except UsageProblem as problem:
         raise pytest.UsageError(f"calico-perf: {problem}") from None
-    hooks.watch_signals()
+    hooks.interrupts.watch()
     config.stash[SESSION_KEY] = session
     config.pluginmanager.register(hooks, "calico-perf-report")
     return session

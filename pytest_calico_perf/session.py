@@ -15,6 +15,7 @@ from pytest_calico_perf.gate.baseline import Baseline
 from pytest_calico_perf.gate.judging import Judge, Judges, with_verdicts
 from pytest_calico_perf.gate.rule_judge import RuleJudge, explanation
 from pytest_calico_perf.gate.rules import Rule, RulesOf
+from pytest_calico_perf.interrupts import Hold
 from pytest_calico_perf.model import Cell, CellResult, Outcome, Provision, RunRecord, Verdict
 from pytest_calico_perf.plan import Plan, possible_cells
 from pytest_calico_perf.precision import looks_up_to
@@ -33,16 +34,20 @@ class Session:
         settings: What to do.
         observer: Told about every block and round.
         tell: Told in sentences what is found and done while the cluster comes up and goes.
+        hold: Gives a context in which nothing interrupts us: what must be done whole is done there.
 
     Raises:
         UsageProblem: A baseline cannot be used; nothing was touched.
     """
 
-    def __init__(self, settings: Settings, observer: Observer, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, observer: Observer, *, tell: Callable[[str], None], hold: Hold
+    ) -> None:
         self.settings = settings
         self.interrupted = False
         self._observer = observer
         self._tell = tell
+        self._hold = hold
         self._cells: tuple[Cell, ...] = self.possible
         wanted, name = settings.baseline, settings.cluster_file.name
         self._baseline = Baseline(wanted, name) if wanted.wanted else None
@@ -148,6 +153,7 @@ class Session:
                 paths=settings.profile.paths,
                 provision=settings.provision,
                 tell=self._tell,
+                hold=self._hold,
             ).__enter__()
         raise TypeError(f"no backend for {type(file).__name__}")
 

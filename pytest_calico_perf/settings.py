@@ -150,6 +150,12 @@ def resolve(given: Mapping[str, Given]) -> Settings:
     provision = _provision(given["provision"]) if "provision" in given else Provision.POOLS
     if provision is Provision.SWITCH:
         needs_kubernetes(file, given["provision"].source)
+        if "keep" in given and _switch(given["keep"]):
+            raise SettingProblem(
+                "cannot be together with --calico-provision=switch, which puts the pool back at the end",
+                where=given["keep"].source,
+                remedy="leave it out, or use --calico-provision=pools",
+            )
     file.check()
     return Settings(
         cluster_file=file,

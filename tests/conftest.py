@@ -14,14 +14,19 @@ from pytest_calico_perf.cluster.lab.tag import LabTag
 
 # Inherited by every process a test starts, so that what outlives this run is found, and nobody else's.
 VARIABLE = "CALICO_PERF_TEST_RUN"
-RUN = uuid.uuid4().hex
+RUN = os.environ.setdefault(VARIABLE, uuid.uuid4().hex)  # one and the same for xdist's workers
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need root live in a folder of real parts; without root they are skipped with the reason."""
+    """Tests of one file run in one process, and those of the lab, which look at all labs, in one and the same.
+
+    Tests that need root live in a folder of real parts; without root they are skipped with the reason."""
+    here = Path(__file__).parent
+    for item in items:
+        lab = item.path.is_relative_to(here / "lab")
+        item.add_marker(pytest.mark.xdist_group("lab" if lab else str(item.path)))
     if os.geteuid() == 0:
         return
-    here = Path(__file__).parent
     for item in items:
         real = any(item.path.is_relative_to(here / folder) for folder in ("lab", "ssh"))
         if real and item.get_closest_marker("unprivileged") is None:
@@ -31,6 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     result = yield
+    if hasattr(session.config, "workerinput"):  # its neighbours are still at work
+        return result
     before = session.config.stash[BEFORE]
     left = [
         f"{kind}: {thing}" for kind, things in traces().items() for thing in sorted(things - before[kind])
@@ -49,8 +56,10 @@ BEFORE: pytest.StashKey[dict[str, set[str]]] = pytest.StashKey()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Only this process is one of xdist's workers; pytest-benchmark switches itself off where it sees these.
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+        os.environ.pop(name, None)
     config.addinivalue_line("markers", "unprivileged: a test of the lab that also runs without root")
-    os.environ[VARIABLE] = RUN
     config.stash[BEFORE] = traces()
 
 

@@ -102,7 +102,7 @@ def _fact(name: str, value: Any) -> str:
     if isinstance(value, int | float) and name.endswith("speed"):
         return format_value(float(value), Unit.BIT_PER_SECOND)
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
     if isinstance(value, list | tuple):
         shown = ", ".join(_fact(name, item) for item in value[:_LONGEST_LIST])
         return shown if len(value) <= _LONGEST_LIST else f"{shown}, ... ({len(value)} in all)"

@@ -100,8 +100,8 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path, make_world: MakeWorl
 def test_every_path_as_it_is_and_nothing_is_left(cluster: Cluster):
     before = cluster.seen()
     run = cluster.runs.run(
-        "--calico-mode=current", f"--calico-path={PATHS}", "--calico-probe=ping,tcp,http,link",
-        "--calico-rounds=1", "-k", "ping or pod-to-pod or pod-to-service or link", timeout=240,
+        "--calico-mode=current", f"--calico-path={PATHS}", "--calico-probe=ping,tcp,http,link", "--calico-rounds=1",
+        "--calico-duration=1", "-k", "ping or pod-to-service or link", timeout=240,
     )  # fmt: skip
     assert run.code == 0, run.output
     assert set(run.outcomes().values()) == {"ok"}

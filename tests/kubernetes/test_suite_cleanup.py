@@ -68,7 +68,7 @@ def test_an_interrupt_while_it_comes_up_leaves_nothing(make_world: MakeWorld):
     world.wait_for_line("to repeat: nodes:")
     process.send_signal(2)
     run = world.finish(process)
-    assert run.code == pytest.ExitCode.INTERRUPTED
+    assert run.code == pytest.ExitCode.INTERRUPTED, run.output
     assert world.ours() == []
     assert world.theirs() == before
 

@@ -43,11 +43,11 @@ def test_hiccups_of_the_api_do_not_show(make_world: MakeWorld):
 
 def test_a_dropped_websocket_costs_one_round(make_world: MakeWorld):
     world = make_world(RAW)
-    process = world.start(*BGP, "--calico-probe=tcp", "--calico-rounds=5")
+    process = world.start(*BGP, "--calico-probe=ping", "--calico-duration=1", "--calico-rounds=5")
     world.wait_for_line("round 1/5")
     world.fake.faults.add(("GET", r"/pods/bgp-client/exec"), cut(after_seconds=0.3))
     run = world.finish(process)
-    cell = run.cells["tcp", "pod-to-pod", "bgp"]
+    cell = run.cells["ping", "pod-to-pod", "bgp"]
     assert cell["outcome"] == "ok", run.output
     assert len(cell["samples"]) == 4
     (lost,) = cell["details"]["lost_rounds"]
@@ -85,9 +85,9 @@ def test_a_token_that_expires_in_the_middle(make_world: MakeWorld):
 def test_an_evicted_pod_is_named_with_its_reason(make_world: MakeWorld):
     world = make_world(RAW)
     process = world.start(
-        "--calico-mode=bgp,ipip", "--calico-path=pod-to-pod", "--calico-probe=ping", "--calico-rounds=20"
+        "--calico-mode=bgp,ipip", "--calico-path=pod-to-pod", "--calico-probe=ping", "--calico-rounds=6"
     )
-    world.wait_for_line("round 2/20")
+    world.wait_for_line("round 2/6")
     world.plane.evict(*pod(world, "bgp-client"))
     run = world.finish(process)
     assert run.outcomes()["ping", "pod-to-pod", "bgp"] == "tool-error"
@@ -96,12 +96,12 @@ def test_an_evicted_pod_is_named_with_its_reason(make_world: MakeWorld):
     assert "Evicted" in reason
     assert "low on resource: memory" in reason
     assert run.outcomes()["ping", "pod-to-pod", "ipip"] == "ok"
-    assert len(run.cells["ping", "pod-to-pod", "ipip"]["samples"]) == 20
+    assert len(run.cells["ping", "pod-to-pod", "ipip"]["samples"]) == 6
     assert world.ours() == []
 
 
 def test_a_node_that_goes_away_ends_its_cells_and_is_named(make_world: MakeWorld):
-    world = make_world(RAW, fields={"timeouts": {"removal": 4.0, "pools": 4.0, "request": 4.0}})
+    world = make_world(RAW, fields={"timeouts": {"removal": 4.0, "pools": 4.0, "request": 2.0}})
     process = world.start(*BGP, "--calico-probe=ping", "--calico-rounds=20")
     world.wait_for_line("round 2/20")
     world.plane.silence("node2", cut=True)
@@ -181,8 +181,8 @@ def test_without_permission_nothing_is_made_and_all_that_is_missing_is_listed(ma
 
 def test_two_runs_at_once_do_not_touch_each_other(make_world: MakeWorld):
     world = make_world(RAW)
-    first = world.start(*BGP, "--calico-probe=ping", "--calico-rounds=12")
-    world.wait_for_line("round 1/12")
+    first = world.start(*BGP, "--calico-probe=ping", "--calico-rounds=8")
+    world.wait_for_line("round 1/8")
     other = World(world.folder / "other", fake=world.fake, plane=world.plane)
     other.folder.mkdir()
     run = other.run("--calico-mode=bgp", "--calico-path=pod-to-pod", *QUICK)

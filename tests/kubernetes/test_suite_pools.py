@@ -128,3 +128,13 @@ def test_hostile_names_reach_no_report_unescaped(make_world: MakeWorld):
     assert "<img src=x" not in report
     assert not (world.folder / "pwned").exists()
     assert "alert(2)" in json.dumps(run.record)  # it is recorded as it is, and harmless
+
+
+def test_with_wireguard_only_the_network_as_it_is_can_be_measured(make_world: MakeWorld):
+    world = make_world(CalicoSpec(group="crd", mode=Mode.IPIP, wireguard=True))
+    run = world.run("--calico-mode=current,ipip", "--calico-path=pod-to-pod", *QUICK)
+    assert run.outcomes()["ping", "pod-to-pod", "current"] == "ok", run.output
+    assert run.cells["ping", "pod-to-pod", "current"]["evidence"]["expected_encapsulation"] is None
+    assert run.outcomes()["ping", "pod-to-pod", "ipip"] == "unsupported"
+    assert "WireGuard" in run.cells["ping", "pod-to-pod", "ipip"]["reason"]
+    assert world.ours() == []

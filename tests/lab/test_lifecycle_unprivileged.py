@@ -42,7 +42,7 @@ UNPRIVILEGED = textwrap.dedent(
         sandbox.write_file("one/file", "text")
         assert run("one", "cat /run/lab/one/file") == "text"
         assert sandbox.run("one", ["sleep", "1001"], limit=0.2).timed_out
-        assert [lab.keeper for lab in janitor.labs()] == [sandbox.pid]
+        assert sandbox.pid in [lab.keeper for lab in janitor.labs()]
         server = sandbox.start_command("one", ["sleep", "1001"], limit=60)
         server.stop()
         assert "sleep" not in run("one", "ps -e")

@@ -192,6 +192,8 @@ def test_what_to_do_to_a_real_cluster(real_cluster: str) -> None:
 
     assert settings().provision is Provision.POOLS
     assert settings("provision=switch").provision is Provision.SWITCH
+    with pytest.raises(SettingProblem, match="cannot be together with --calico-provision=switch"):
+        settings("provision=switch", "keep")
     assert settings(CALICO_PERF_PROVISION="switch").provision is Provision.SWITCH
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pytest_calico_perf.cluster.base import Endpoint, EndpointPair
 from pytest_calico_perf.cluster.kubernetes.api import api_of
+from pytest_calico_perf.cluster.kubernetes.calico_node import CalicoNode
 from pytest_calico_perf.cluster.kubernetes.hosts import HostEndpoints, open_hosts
 from pytest_calico_perf.cluster.kubernetes.manifests import TOOLS, WEB
 from pytest_calico_perf.cluster.kubernetes.ours import new_run_id, owner
@@ -124,24 +125,30 @@ class KubernetesCluster:
             self._tell(line)
 
     def _take_away(self) -> list[str]:
-        """Remove everything of this run; returns what stayed, in words."""
+        """Remove everything of this run, one step's failure not being another's; returns what stayed."""
         problems: list[str] = []
-        try:
-            if self._hosts:
-                self._hosts.close()
-            calico = self._ground.survey.calico
-            removal = Removal(
-                self._api,
-                calico.api if calico else None,
-                namespace=self._file.namespace,
-                deadline=self._file.timeouts.removal,
-                tell=self._tell,
-            )
-            problems += removal.remove(removal.leftovers(self._run))
-            problems += self._differences()
-        except ClusterProblem as problem:
-            problems.append(f"not everything was removed: {problem}")
+        for step in (self._remove, self._close_hosts, self._differences):
+            try:
+                problems += step()
+            except ClusterProblem as problem:
+                problems.append(str(problem))
         return problems
+
+    def _remove(self) -> list[str]:
+        calico = self._ground.survey.calico
+        removal = Removal(
+            self._api,
+            calico.api if calico else None,
+            namespace=self._file.namespace,
+            deadline=self._file.timeouts.removal,
+            tell=self._tell,
+        )
+        return removal.remove(removal.leftovers(self._run))
+
+    def _close_hosts(self) -> list[str]:
+        if self._hosts:
+            self._hosts.close()
+        return []
 
     def _differences(self) -> list[str]:
         """What is not as it was before us, though we made or changed nothing of it ourselves."""
@@ -188,6 +195,7 @@ class KubernetesCluster:
         plans = plan_pools(
             modes, survey.calico, self._file, self._run, node_count=len(survey.nodes), taken=survey.taken
         )
+        calico_node = CalicoNode(self._api)
         refused = make_pools(self._api, plans, survey.calico, self._file, run=self._run, owner=owner())
         self._problems.update(refused)
         for plan in plans:
@@ -198,6 +206,9 @@ class KubernetesCluster:
         hosts = {node.name: self.host(node.name) for node in self._ground.pair}
         late = await_tunnels(self._api, tunnels, hosts, deadline=self._file.timeouts.pools)
         self._problems.update({mode: late[mode.tunnel] for mode in modes if mode.tunnel in late})
+        # A new encapsulation makes Felix restart on every node (felix/daemon, encapsulation change).
+        if not await_condition(lambda: not calico_node.complaint(), deadline=self._file.timeouts.pools):
+            self._tell(f"{calico_node.complaint()} {self._file.timeouts.pools:g} s after the pools were made")
 
     def _populate(self, modes: list[Mode]) -> None:
         """The pods of some modes, and routes between them."""
@@ -267,10 +278,18 @@ class KubernetesCluster:
             return Encapsulation.NONE
         mode: Mode | None = pair.mode
         if mode is Mode.CURRENT:
+            if self._encrypted:
+                return None  # WireGuard carries it, whatever the pool says
             mode = self._ground.survey.mode_at(IPv4Address(pair.server.own_address))
         if mode is None:
             return None
         return Encapsulation.NONE if mode.cross_subnet and self._ground.one_subnet else mode.tunnel
+
+    @property
+    def _encrypted(self) -> bool:
+        """Whether Felix encrypts what the two nodes send each other."""
+        calico, (client, server) = self._ground.survey.calico, self._ground.pair
+        return calico is not None and calico.wireguard and client.encrypts and server.encrypts
 
     def tunnel_devices(self) -> Mapping[Encapsulation, str]:
         return TUNNEL_DEVICE

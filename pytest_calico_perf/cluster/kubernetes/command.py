@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Self
 
 from pytest_calico_perf.cluster.base import CommandResult
+from pytest_calico_perf.cluster.following import FollowedCommand
 from pytest_calico_perf.cluster.kubernetes.channel import Channel
 from pytest_calico_perf.cluster.remote import BY_LIMIT
-from pytest_calico_perf.errors import ApiProblem, ToolProblem
+from pytest_calico_perf.errors import ApiProblem
 
 _KILLED, _TERMINATED = 137, 143
 _LOCAL_GRACE = 10.0  # seconds: the limit there, its SIGKILL and a slow network must all come first
 _STOPPING = 5.0  # seconds a leash may take: SIGTERM, a second, SIGKILL, and the way back
 
 
-class PodCommand:
+class PodCommand(FollowedCommand):
     """A command that runs in a pod, as `cluster.base.RunningCommand` wants it.
 
     Somebody has to `follow` it, which collects the output and enforces the deadline.
@@ -43,22 +42,13 @@ class PodCommand:
                 by force.
         """
         self._channel = channel
-        self._argv = tuple(argv)
-        self._endpoint = endpoint
+        super().__init__(argv, endpoint)
         self._limit = limit
         self._whats_wrong = whats_wrong
-        self._changed = threading.Condition()
         self._begun = time.monotonic()
         self._seconds = 0.0
         self._stopped = False
-        self._timed_out = False
-        self._followed = False
         self._failure: ApiProblem | None = None
-
-    def follow_in_background(self) -> Self:
-        """Have a thread follow it, so that a chatty server never blocks on a full connection."""
-        threading.Thread(target=self.follow, name=f"follow {self._argv[0]}", daemon=True).start()
-        return self
 
     def follow(self) -> None:
         """Collect output until the command has ended, or is well past its limit; then hang up."""
@@ -91,43 +81,8 @@ class PodCommand:
             remedy="see whether its node still answers",
         )
 
-    def wait_for_output(self, text: str, *, deadline: float) -> None:
-        wanted = text.encode()
-        with self._changed:
-            self._changed.wait_for(lambda: self._said(wanted) or self._followed, deadline)
-            if self._said(wanted):
-                return
-            if not self._followed:
-                raise ToolProblem(
-                    f"{self._argv[0]} did not say {text!r} within {deadline:g} s; "
-                    f"its last words: {self._snapshot(0).last_words}",
-                    where=self._endpoint,
-                )
-        last_words = self.result().check().last_words
-        raise ToolProblem(
-            f"{self._argv[0]} ended before it said {text!r}; its last words: {last_words}",
-            where=self._endpoint,
-        )
-
     def _said(self, wanted: bytes) -> bool:
         return any(wanted in stream for stream in (self._channel.stdout, self._channel.stderr))
-
-    @property
-    def running(self) -> bool:
-        with self._changed:
-            return not self._followed
-
-    def finish(self, *, deadline: float) -> CommandResult:
-        """As the protocol says; ending it here counts as `timed_out`, like its limit.
-
-        Raises:
-            ApiProblem: As `result`.
-        """
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._followed, deadline):
-                self._timed_out = True
-        self.stop()
-        return self.result()
 
     def stop(self) -> None:
         with self._changed:
@@ -173,9 +128,3 @@ class PodCommand:
             seconds=self._seconds,
             timed_out=timed_out,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.stop()

@@ -11,9 +11,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pytest_calico_perf.cluster.kubernetes.detection import CALICO_NODE, CALICO_NODE_NAMESPACES
+from pytest_calico_perf.cluster.kubernetes.calico_node import CalicoNode
 from pytest_calico_perf.cluster.kubernetes.reading import Look, Reader, text
-from pytest_calico_perf.cluster.kubernetes.resource import DAEMON_SETS, Json, Resource
+from pytest_calico_perf.cluster.kubernetes.resource import Resource
 from pytest_calico_perf.cluster.kubernetes.target import Target, in_words, mode_of
 from pytest_calico_perf.errors import NotReady
 from pytest_calico_perf.model import Mode
@@ -40,7 +40,7 @@ class Effect:
     def __init__(self, api: Reader, target: Target) -> None:
         self._look = Look(api)
         self._target = target
-        self._ready_before = _count(self._daemon_set(), "numberReady")
+        self._calico_node = CalicoNode(api)
         self._operator_was_content = not self._operator_says()
 
     def wait(self, mode: Mode, *, deadline: float, settled: Settled | None = None) -> None:
@@ -79,17 +79,7 @@ class Effect:
         return "" if mode_of(fields) is mode else f"the pool has {in_words(fields)}"
 
     def _calico_says(self) -> str:
-        return self._calico_node_says() or (self._operator_says() if self._operator_was_content else "")
-
-    def _calico_node_says(self) -> str:
-        found = self._daemon_set()
-        if found is None:
-            return ""
-        if _count(found, "observedGeneration") < (lookup(found, "metadata", "generation") or 0):
-            return "calico-node is about to be replaced"
-        wanted = min(self._ready_before, _count(found, "desiredNumberScheduled"))
-        ready = _count(found, "numberReady")
-        return "" if ready >= wanted else f"calico-node is ready on {ready} of {wanted} nodes"
+        return self._calico_node.complaint() or (self._operator_says() if self._operator_was_content else "")
 
     def _operator_says(self) -> str:
         if not self._target.by_operator:
@@ -101,15 +91,3 @@ class Effect:
                 said = " ".join(text(condition.get("message")).split())[:300]
                 return f"TigeraStatus calico: {kind} {condition.get('status')}{f' ({said})' if said else ''}"
         return ""
-
-    def _daemon_set(self) -> Json | None:
-        for namespace in CALICO_NODE_NAMESPACES:
-            found = self._look.find(DAEMON_SETS, CALICO_NODE, namespace=namespace)
-            if found is not None:
-                return found
-        return None
-
-
-def _count(found: Json | None, name: str) -> int:
-    value = lookup(found, "status", name)
-    return value if isinstance(value, int) else 0

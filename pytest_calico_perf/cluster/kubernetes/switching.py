@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 
 from pytest_calico_perf.cluster.kubernetes.cluster import KubernetesCluster
 from pytest_calico_perf.cluster.kubernetes.journal import Journal
@@ -12,6 +13,7 @@ from pytest_calico_perf.cluster.kubernetes.target import Target
 from pytest_calico_perf.cluster.kubernetes.unfinished import recover
 from pytest_calico_perf.clusterfile import KubernetesFile
 from pytest_calico_perf.errors import ClusterProblem
+from pytest_calico_perf.interrupts import Hold
 from pytest_calico_perf.model import Mode, Path, Provision
 
 _TUNNELS_DEADLINE = 5.0  # seconds; they are in effect again already, with these addresses or others
@@ -27,6 +29,7 @@ class SwitchingCluster(KubernetesCluster):
         modes: Modes to provide.
         paths: Paths that will be asked for; pods are made for these only.
         tell: Told in sentences what is found and done.
+        hold: Gives a context in which nothing interrupts putting the pool back.
     """
 
     _provision = Provision.SWITCH
@@ -38,8 +41,10 @@ class SwitchingCluster(KubernetesCluster):
         *,
         paths: Collection[Path],
         tell: Callable[[str], None] = lambda _: None,
+        hold: Hold = nullcontext,
     ) -> None:
         super().__init__(file, modes, paths=paths, tell=tell)
+        self._hold = hold
         self._switch: Switch | None = None
         self._turned: Mode | None = None
         self._populated: Mode | None = None  # even if it turned out to be unusable
@@ -102,9 +107,10 @@ class SwitchingCluster(KubernetesCluster):
 
     def _take_away(self) -> list[str]:
         problems = []
-        if self._switch is not None:  # first of all: it is everybody's traffic
+        if self._switch is not None:  # first of all, and whole: it is everybody's traffic
             try:
-                self._switch.restore()
+                with self._hold():
+                    self._switch.restore()
             except ClusterProblem as problem:
                 problems.append(str(problem))
         return [*problems, *super()._take_away()]

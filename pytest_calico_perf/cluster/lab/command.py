@@ -6,15 +6,15 @@ import os
 import select
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import IO, Self
+from typing import IO
 
 from pytest_calico_perf.cluster.base import CommandResult
+from pytest_calico_perf.cluster.following import FollowedCommand
 from pytest_calico_perf.cluster.lab.pidfd import pidfd_open
-from pytest_calico_perf.errors import ClusterProblem, ToolProblem
+from pytest_calico_perf.errors import ClusterProblem
 
 KILL_AFTER = 1.0
 """Seconds between SIGTERM and SIGKILL when timeout(1) ends a command at its limit."""
@@ -25,7 +25,7 @@ _GIVE_UP = 3.0  # seconds after which one that is still there waits for somethin
 _CHUNK = 1 << 20  # no pipe of ours holds more (pipe(7), capacity), so one read empties it
 
 
-class SandboxCommand:
+class SandboxCommand(FollowedCommand):
     """A command that runs, as `cluster.base.RunningCommand` wants it.
 
     It leads a session, and so a process group, of its own, by which the tool and its children are found.
@@ -43,15 +43,11 @@ class SandboxCommand:
         stdin: IO[str] | None = None,
     ) -> None:
         """Start it; `wrapping` comes before `argv` and ends it after `limit` seconds, as timeout(1) does."""
-        self._argv = tuple(argv)
-        self._endpoint = endpoint
+        super().__init__(argv, endpoint)
         self._limit = limit
-        self._changed = threading.Condition()
         self._exit_code: int | None = None
         self._seconds = 0.0
-        self._timed_out = False
         self._stopped = False
-        self._followed = False  # to its end
         self._begun = time.monotonic()
         self._process = subprocess.Popen(
             [*wrapping, *argv],
@@ -69,11 +65,6 @@ class SandboxCommand:
         for descriptor in self._streams:
             os.set_blocking(descriptor, False)
         self._stop_here, self._stop_there = os.pipe()
-
-    def follow_in_background(self) -> Self:
-        """Have a thread follow it, so that a chatty server never blocks on a full pipe."""
-        threading.Thread(target=self.follow, name=f"follow {self._argv[0]}", daemon=True).start()
-        return self
 
     def follow(self) -> None:
         """Collect output until the command has ended, or is well past its limit, and clear up after it."""
@@ -177,43 +168,8 @@ class SandboxCommand:
                 os.killpg(self._process.pid, 0)
                 time.sleep(0.001)
 
-    def wait_for_output(self, text: str, *, deadline: float) -> None:
-        wanted = text.encode()
-        with self._changed:
-            self._changed.wait_for(lambda: self._said(wanted) or self._followed, deadline)
-            if self._said(wanted):
-                return
-            if not self._followed:
-                raise ToolProblem(
-                    f"{self._argv[0]} did not say {text!r} within {deadline:g} s; "
-                    f"its last words: {self._snapshot(0).last_words}",
-                    where=self._endpoint,
-                )
-        last_words = self.result().check().last_words
-        raise ToolProblem(
-            f"{self._argv[0]} ended before it said {text!r}; its last words: {last_words}",
-            where=self._endpoint,
-        )
-
     def _said(self, wanted: bytes) -> bool:
         return any(wanted in stream for stream in self._streams.values())
-
-    @property
-    def running(self) -> bool:
-        with self._changed:
-            return not self._followed
-
-    def finish(self, *, deadline: float) -> CommandResult:
-        """As the protocol says; ending it here counts as `timed_out`, like its limit.
-
-        Raises:
-            ClusterProblem: As `result`.
-        """
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._followed, deadline):
-                self._timed_out = True
-        self.stop()
-        return self.result()
 
     def stop(self) -> None:
         with self._changed:
@@ -256,12 +212,6 @@ class SandboxCommand:
             seconds=self._seconds,
             timed_out=self._timed_out,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.stop()
 
 
 def _exit_code(end: os.waitid_result | None) -> int:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import select
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Self
 
 from paramiko import Channel, SSHException
 
 from pytest_calico_perf.cluster.base import CommandResult
+from pytest_calico_perf.cluster.following import FollowedCommand
 from pytest_calico_perf.cluster.remote import BY_LIMIT
-from pytest_calico_perf.errors import HostProblem, ToolProblem
+from pytest_calico_perf.errors import HostProblem
 
 _LOCAL_GRACE = 6.0  # seconds; the far side's own limit, and its SIGKILL a second later, must come first
 _LAST_GASP = 3.0  # seconds an ended command may take to say how it ended
@@ -28,7 +27,7 @@ LOST = (SSHException, OSError, EOFError)
 """What paramiko raises when a connection is gone or a channel refused."""
 
 
-class SshCommand:
+class SshCommand(FollowedCommand):
     """A command that runs, as `cluster.base.RunningCommand` wants it.
 
     The far side ends it when its standard input ends (`remote.leashed`): that is how it is stopped here,
@@ -59,17 +58,13 @@ class SshCommand:
         Raises:
             HostProblem: The connection broke.
         """
-        self._argv = tuple(argv)
-        self._endpoint = endpoint
+        super().__init__(argv, endpoint)
         self._limit = limit
         self._channel = channel
-        self._changed = threading.Condition()
         self._stdout, self._stderr = bytearray(), bytearray()
         self._exit_code: int | None = None
         self._seconds = 0.0
-        self._timed_out = False
         self._stopped = False
-        self._followed = False  # to its end
         self._begun = time.monotonic()
         try:
             channel.exec_command(line)
@@ -82,11 +77,6 @@ class SshCommand:
         except BaseException:
             channel.close()
             raise
-
-    def follow_in_background(self) -> Self:
-        """Have a thread follow it, so that a chatty server never blocks on a full window."""
-        threading.Thread(target=self.follow, name=f"follow {self._argv[0]}", daemon=True).start()
-        return self
 
     def follow(self) -> None:
         """Collect output until the command has ended, or is well past its limit; then see that it is gone."""
@@ -155,24 +145,6 @@ class SshCommand:
         with suppress(*LOST):
             self._channel.shutdown_write()
 
-    def wait_for_output(self, text: str, *, deadline: float) -> None:
-        wanted = text.encode()
-        with self._changed:
-            self._changed.wait_for(lambda: self._said(wanted) or self._followed, deadline)
-            if self._said(wanted):
-                return
-            if not self._followed:
-                raise ToolProblem(
-                    f"{self._argv[0]} did not say {text!r} within {deadline:g} s; "
-                    f"its last words: {self._snapshot(0).last_words}",
-                    where=self._endpoint,
-                )
-        last_words = self.result().check().last_words
-        raise ToolProblem(
-            f"{self._argv[0]} ended before it said {text!r}; its last words: {last_words}",
-            where=self._endpoint,
-        )
-
     def _said(self, wanted: bytes) -> bool:
         return wanted in self._stdout or wanted in self._stderr
 
@@ -181,23 +153,6 @@ class SshCommand:
         """What it has printed so far."""
         with self._changed:
             return self._stdout.decode(errors="replace")
-
-    @property
-    def running(self) -> bool:
-        with self._changed:
-            return not self._followed
-
-    def finish(self, *, deadline: float) -> CommandResult:
-        """As the protocol says; ending it here counts as `timed_out`, like its limit.
-
-        Raises:
-            HostProblem: As `result`.
-        """
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._followed, deadline):
-                self._timed_out = True
-        self.stop()
-        return self.result()
 
     def stop(self) -> None:
         with self._changed:
@@ -251,9 +206,3 @@ class SshCommand:
             seconds=self._seconds,
             timed_out=self._timed_out,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.stop()
