@@ -139,14 +139,12 @@ class ClusterFile(Model):
     Attributes:
         name: The cluster's name in reports.
         description: One sentence for people.
-        ready_within: Deadline for bringing it up, in seconds.
         defaults: What a run does where the user does not say.
         profiles: Own profiles by name.
     """
 
     name: Name
     description: StrictStr = ""
-    ready_within: Annotated[Seconds, Field(le=3600)] = 20.0
     defaults: Defaults = Defaults()
     profiles: Mapping[Name, OwnProfile] = Field(default_factory=dict)
 
