@@ -125,6 +125,18 @@ def mappings(value: object) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
+def one_line(value: object, longest: int) -> str:
+    """Somebody else's words for a message: one line, without what moves a cursor or turns the direction.
+
+    Args:
+        value: Text, or whatever stands where text was expected; None is no words.
+        longest: Characters it may have; what is cut off ends in an ellipsis.
+    """
+    text = "" if value is None else str(value)
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
 def last_line(text: str) -> str:
     """The last line that says something, for a message."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]

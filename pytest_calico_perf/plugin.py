@@ -141,7 +141,7 @@ def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | None:
 
         done = True
         if config.option.calico_restore:
-            done = upkeep.restore(file, tell=tell)
+            done = upkeep.restore(file, show_only=config.option.collectonly, tell=tell)
         if config.option.calico_cleanup:
             done = upkeep.clean_up(file, show_only=config.option.collectonly, tell=tell) and done
     except UsageProblem as problem:

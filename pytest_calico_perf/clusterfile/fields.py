@@ -145,7 +145,6 @@ class ClusterFile(Model):
     Attributes:
         name: The cluster's name in reports.
         description: One sentence for people.
-        ready_within: Deadline for bringing it up, in seconds.
         defaults: What a run does where the user does not say.
         profiles: Own profiles by name.
         thresholds: What cells must keep, by probe, path and mode; `gate/thresholds.py` reads them.
@@ -154,7 +153,6 @@ class ClusterFile(Model):
 
     name: Name
     description: StrictStr = ""
-    ready_within: Annotated[Seconds, Field(le=3600)] = 20.0
     defaults: Defaults = Defaults()
     profiles: Mapping[Name, OwnProfile] = Field(default_factory=dict)
     thresholds: Mapping[StrictStr, Any] | None = None

@@ -92,11 +92,6 @@ class Images(Model):
     pull_secrets: tuple[ObjectName, ...] = ()
     mirrors: Mapping[Prefix, Prefix] = Field(default_factory=dict)
 
-    @property
-    def shared(self) -> bool:
-        """Whether one image, and so one container, serves both roles."""
-        return full_name(self.for_role("tools")) == full_name(self.for_role("web"))
-
     def for_role(self, role: Role) -> str:
         """The image of a role as the nodes shall fetch it: from its mirror where there is one."""
         image = self.tools if role == "tools" else self.web

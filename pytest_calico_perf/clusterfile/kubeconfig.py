@@ -126,6 +126,14 @@ class Kubeconfig:
         self._check_user(self.contexts[context].text("user"), where, blame)
         return host
 
+    def program(self, context: str) -> str:
+        """The program a context's credentials come from; empty if there is none."""
+        entry = self.contexts.get(context)
+        user = self.users.get(entry.text("user")) if entry else None
+        if user is None:
+            return ""
+        return user.text("exec", "command") or user.text("auth-provider", "config", "cmd-path")
+
     def _check_user(self, name: str, where: str, blame: Blame) -> None:
         if not name:
             return  # an API server may let everybody in: a proxy on loopback does

@@ -144,7 +144,6 @@ class KubernetesFile(ClusterFile):
     """
 
     kind: Literal["kubernetes"]
-    ready_within: Annotated[Seconds, Field(le=_LONGEST_TIMEOUT)] = 180.0
     kubeconfig: Annotated[str, BeforeValidator(_one_file), BeforeValidator(absolute)] | None = None
     context: Annotated[StrictStr, Field(min_length=1)] | None = None
     in_cluster: StrictBool = False

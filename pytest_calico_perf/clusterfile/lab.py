@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from pytest_calico_perf.clusterfile.fields import ClusterFile, Model, Name, Network, Rate, misfit
+from pytest_calico_perf.clusterfile.fields import ClusterFile, Model, Name, Network, Rate, Seconds, misfit
 from pytest_calico_perf.clusterfile.located_yaml import FieldPath, show
 from pytest_calico_perf.errors import UsageProblem, did_you_mean
 from pytest_calico_perf.model import Mode
@@ -56,6 +56,7 @@ class LabFile(ClusterFile):
 
     Attributes:
         kind: `lab`.
+        ready_within: Deadline for bringing it up, in seconds.
         subnets: Subnets of nodes; more than one are joined by a router.
         router: What joins them.
         pods_per_node: Pods of each mode on each node.
@@ -69,6 +70,7 @@ class LabFile(ClusterFile):
     """
 
     kind: Literal["lab"]
+    ready_within: Annotated[Seconds, Field(le=3600)] = 20.0
     subnets: Annotated[tuple[Subnet, ...], Field(min_length=1, max_length=8)]
     router: Router = Router()
     pods_per_node: Annotated[StrictInt, Field(ge=1, le=16)] = 2

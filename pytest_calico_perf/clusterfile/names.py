@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import AfterValidator, StrictStr
 
@@ -32,6 +32,9 @@ _COMMA_OUTSIDE_PARENTHESES = re.compile(r",(?![^(]*\))")
 # have underscores; a user of a Windows domain, a backslash.
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@\\-]{0,254}")
+_HOP = re.compile(r"(?:(?P<user>[^@]+)@)?(?P<host>[^@:]+)(?::(?P<port>[0-9]{1,5}))?")
+
+LAST_PORT = 65535
 
 
 def is_subdomain(text: str) -> bool:
@@ -63,6 +66,35 @@ def is_host(text: str) -> bool:
 def is_user(text: str) -> bool:
     """Whether a host may know a user by it; those of a Windows domain (`ann@corp`) are users, too."""
     return _USER.fullmatch(text) is not None
+
+
+class Hop(NamedTuple):
+    """A host to go through.
+
+    Attributes:
+        host: Its name, an alias of ssh_config, or an IPv4 address.
+        user: Who logs in; None: as ssh_config has it.
+        port: TCP port; None: as ssh_config has it.
+    """
+
+    host: str
+    user: str | None
+    port: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Read `[user@]host[:port]`; None if it is none. The port may be of any size."""
+        match = _HOP.fullmatch(text)
+        if match is None or not is_host(match["host"]):
+            return None
+        if match["user"] is not None and not is_user(match["user"]):
+            return None
+        return cls(match["host"], match["user"], int(match["port"]) if match["port"] else None)
+
+
+def is_port(number: int) -> bool:
+    """Whether TCP has such a port that somebody can listen at."""
+    return 0 < number <= LAST_PORT
 
 
 def _subdomain(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 from typing import Annotated
@@ -13,20 +12,18 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictI
 from pytest_calico_perf.clusterfile.fields import Blame, Model
 from pytest_calico_perf.clusterfile.local_file import LocalFile, unreadable
 from pytest_calico_perf.clusterfile.located_yaml import plain
-from pytest_calico_perf.clusterfile.names import HostName, ObjectName, UserName, is_host, is_user
+from pytest_calico_perf.clusterfile.names import LAST_PORT, Hop, HostName, ObjectName, UserName, is_port
 
-_LAST_PORT = 65535
-_HOP = re.compile(r"(?:(?P<user>[^@]+)@)?(?P<host>[^@:]+)(?::(?P<port>[0-9]{1,5}))?")
 _NO_CONFIG = FilePath(os.devnull)  # as `ssh -F none` is
 
 
 def _jump(text: str) -> str:
     for hop in text.split(","):
-        match = _HOP.fullmatch(hop.strip(" "))
-        if match is None or not is_host(match["host"]) or (match["user"] and not is_user(match["user"])):
+        parsed = Hop.parse(hop.strip(" "))
+        if parsed is None:
             raise ValueError("should be a jump host such as bastion or ann@bastion.example.com:2222")
-        if match["port"] and not 0 < int(match["port"]) <= _LAST_PORT:
-            raise ValueError(f"should have a port of 1 to {_LAST_PORT}")
+        if parsed.port is not None and not is_port(parsed.port):
+            raise ValueError(f"should have a port of 1 to {LAST_PORT}")
     return text
 
 
@@ -55,7 +52,7 @@ class Ssh(Model):
     """
 
     user: UserName | None = None
-    port: Annotated[StrictInt, Field(ge=1, le=_LAST_PORT)] | None = None
+    port: Annotated[StrictInt, Field(ge=1, le=LAST_PORT)] | None = None
     key: LocalFile | None = None
     agent: StrictBool = True
     known_hosts: LocalFile | None = None

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
+import signal
 import stat
+import subprocess
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +22,13 @@ from kubernetes.config import incluster_config
 
 from pytest_calico_perf.cluster.kubernetes import wire
 from pytest_calico_perf.cluster.kubernetes.access import Access
-from pytest_calico_perf.cluster.kubernetes.api import Api
+from pytest_calico_perf.cluster.kubernetes.api import Api, api_of
 from pytest_calico_perf.cluster.kubernetes.resource import PODS
-from pytest_calico_perf.errors import ApiProblem
+from pytest_calico_perf.clusterfile import KubernetesFile, parse
+from pytest_calico_perf.errors import ApiProblem, ClusterFileProblem
 from tests.kubernetes import tls
 from tests.kubernetes.fake import FakeApi, LocalRuntime, running_pod
-from tests.kubernetes.transport import endpoint_of, told
+from tests.kubernetes.transport import alive, endpoint_of, told, until
 
 
 @pytest.fixture
@@ -111,7 +117,7 @@ def test_a_token_file_is_read_again_when_it_expired(fake: FakeApi, tmp_path: Pat
         token.write_text(f"{fake.expire_token()}\n")
         assert tools.run(["true"], limit=5).exit_code == 0
         token.write_text(f"{fake.expire_token()}\n")
-    assert api.create(PODS, running_pod("new"), namespace="default")["metadata"]["uid"]
+    assert api.apply(PODS, running_pod("new"), namespace="default")["metadata"]["uid"]
     api.close()
 
 
@@ -121,6 +127,120 @@ def plugin(folder: Path, script: str) -> dict[str, Any]:
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(stat.S_IRWXU)
     return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program)}}
+
+
+def hangs(problem: ApiProblem, path: Path, seconds: float) -> bool:
+    """Whether it says that the plugin did, which, and what to do."""
+    return (
+        f"the credential plugin {path.parent / 'plugin'} did not answer within {seconds:g} s" in problem.what
+        and problem.where == str(path)
+        and "log in again" in problem.remedy
+        and "kubectl --context current get nodes" in problem.remedy
+    )
+
+
+@pytest.mark.parametrize("wait", ["exec sleep 600", "sleep 600; echo late", "trap '' TERM; sleep 600 & wait"])
+def test_a_credential_plugin_that_hangs_is_given_up_and_ended(
+    fake: FakeApi,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    wait: str,
+) -> None:
+    user = plugin(tmp_path, f'echo $$ >>"{tmp_path}/pids"\n{wait}')
+    path = kubeconfig(tmp_path, user=user, server=fake.url)
+    threads = set(threading.enumerate())
+    api = Api(Access(kubeconfig=str(path), context="current", plugin_seconds=1))
+    with caplog.at_level(logging.DEBUG), pytest.raises(ApiProblem) as problem:
+        api.list(PODS)
+    api.close()
+    assert hangs(problem.value, path, 1)
+    assert (caplog.records, capfd.readouterr(), fake.requests) == ([], ("", ""), [])
+    until(lambda: not any(map(alive, map(int, (tmp_path / "pids").read_text().split()))))
+    until(lambda: not set(threading.enumerate()) - threads)  # no child of it holds its pipes either
+
+
+def test_a_credential_plugin_that_hangs_is_not_waited_for_by_one_after_the_other(
+    fake: FakeApi, tmp_path: Path
+) -> None:
+    user = plugin(tmp_path, f'echo asked >>"{tmp_path}/log"\nexec sleep 600')
+    path = kubeconfig(tmp_path, user=user, server=fake.url)
+    access = Access(kubeconfig=str(path), context="current", plugin_seconds=3)
+    api = Api(access)
+
+    def ask(_: int) -> ApiProblem:
+        with pytest.raises(ApiProblem) as problem:
+            api.list(PODS)
+        return problem.value
+
+    with ThreadPoolExecutor(4) as pool:
+        problems = list(pool.map(ask, range(4)))
+    assert all(hangs(each, path, 3) for each in problems)
+    assert (tmp_path / "log").read_text() == "asked\n"
+    # Whoever has logged in meanwhile is let in, in the end.
+    plugin(tmp_path, f"echo '{credential(token=fake.token)}'")
+    until(lambda: reaches(access))
+    api.close()
+
+
+def reaches(access: Access) -> bool:
+    try:
+        return bool(access.configuration().api_key)
+    except ApiProblem:
+        return False
+
+
+def test_a_plugin_that_is_waited_for_does_not_outlive_an_interrupt(tmp_path: Path) -> None:
+    user = plugin(tmp_path, f'echo $$ >>"{tmp_path}/pids"\nexec sleep 600')
+    path = kubeconfig(tmp_path, user=user, server="http://127.0.0.1:1")
+    script = "import sys; from pytest_calico_perf.cluster.kubernetes.access import Access; "
+    script += "Access(kubeconfig=sys.argv[1]).client()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as child:
+        until((tmp_path / "pids").exists)
+        until((tmp_path / "pids").read_text)
+        child.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in child.communicate(timeout=30)[1]
+    until(lambda: not alive(int((tmp_path / "pids").read_text())))
+
+
+def test_of_several_files_the_current_context_is_the_one_the_check_saw(
+    fake: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kubectl takes the first file's, the kubernetes client the last one's: another cluster."""
+    with FakeApi(LocalRuntime()) as other:
+        first, last = tmp_path / "first", tmp_path / "last"
+        for path, server, name in ((first, fake, "here"), (last, other, "there")):
+            document = yaml.safe_load(server.kubeconfig(path).read_text().replace("fake", name))
+            path.write_text(yaml.safe_dump(document))
+        monkeypatch.setenv("KUBECONFIG", f"{first}:{last}")
+        file = parse("kind: kubernetes\nname: mine\n", "f.yaml")
+        assert isinstance(file, KubernetesFile)
+        file.check()
+        api = api_of(file)
+        assert (file.chosen_context, api.server) == ("here", fake.url)
+        assert [each["metadata"]["name"] for each in api.list(PODS)] == ["tools"]
+        # Nor does whoever turns to another cluster meanwhile turn the rest of the run.
+        first.write_text(first.read_text().replace("current-context: here", "current-context: nobody"))
+        fresh = api_of(file.model_copy(update={"context": "here"}))
+        assert Access.of(file.model_copy(update={"context": "there"})).server == other.url
+        assert fresh.version()
+        api.close()
+        assert api.version()
+        assert other.requests == []
+        api.close()
+        fresh.close()
+
+
+def test_a_context_that_is_gone_is_named_when_a_run_begins(
+    fake: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(fake.kubeconfig(tmp_path / "kubeconfig")))
+    file = parse("kind: kubernetes\nname: mine\ncontext: fakd\n", "f.yaml")
+    assert isinstance(file, KubernetesFile)
+    with pytest.raises(ClusterFileProblem, match=r"f.yaml:3: context: 'fakd' .* did you mean 'fake'"):
+        api_of(file)
 
 
 def credential(**fields: str) -> str:

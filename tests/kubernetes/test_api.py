@@ -42,8 +42,8 @@ def names(objects: list) -> list[str]:
     return [each["metadata"]["name"] for each in objects]
 
 
-def test_objects_are_created_found_changed_and_deleted(api: Api) -> None:
-    made = api.create(CONFIG_MAPS, config_map("one", a="1"), namespace="default")
+def test_objects_are_made_found_changed_and_deleted(api: Api) -> None:
+    made = api.apply(CONFIG_MAPS, config_map("one", a="1"), namespace="default")
     assert (made["kind"], made["apiVersion"], made["data"]) == ("ConfigMap", "v1", {"a": "1"})
     changed = api.patch(CONFIG_MAPS, "one", {"data": {"a": None, "b": "2"}}, namespace="default")
     assert changed["data"] == {"b": "2"}
@@ -61,13 +61,6 @@ def test_applying_makes_or_changes_under_our_name(api: Api) -> None:
     assert {each["manager"] for each in second["metadata"]["managedFields"]} == {MANAGER}
 
 
-def test_creating_what_is_there_says_so(api: Api) -> None:
-    api.create(CONFIG_MAPS, config_map("one"), namespace="default")
-    with pytest.raises(ApiProblem, match='configmaps "one" already exists') as problem:
-        api.create(CONFIG_MAPS, config_map("one"), namespace="default")
-    assert problem.value.status == 409
-
-
 def test_getting_what_is_not_there_says_so_in_the_words_of_kubectl(api: Api, fake: FakeApi) -> None:
     with pytest.raises(ApiProblem, match=r'pods "web" not found \(NotFound\)') as problem:
         api.get(PODS, "web", namespace="default")
@@ -81,7 +74,7 @@ def test_a_name_is_never_a_path(api: Api, fake: FakeApi) -> None:
 
 def test_lists_are_narrowed_by_selectors_and_namespace(api: Api, fake: FakeApi) -> None:
     for name, labels in (("one", {"role": "a"}), ("two", {"role": "b"}), ("three", {"role": "a"})):
-        api.create(CONFIG_MAPS, config_map(name, labels=labels), namespace="default")
+        api.apply(CONFIG_MAPS, config_map(name, labels=labels), namespace="default")
     assert sorted(names(api.list(CONFIG_MAPS, namespace="default", labels="role=a"))) == ["one", "three"]
     fake.store.create(NODES, node("node1"))
     fake.store.create(PODS, running_pod("web", node="node1"), namespace="default")
@@ -98,7 +91,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_pages")
 def test_long_lists_come_in_pages(api: Api, fake: FakeApi) -> None:
     for number in range(5):
-        api.create(CONFIG_MAPS, config_map(f"c{number}"), namespace="default")
+        api.apply(CONFIG_MAPS, config_map(f"c{number}"), namespace="default")
     before = len(fake.requests)
     found = names(api.list(CONFIG_MAPS, namespace="default"))
     assert (sorted(found), len(fake.requests) - before) == ([f"c{number}" for number in range(5)], 3)
@@ -107,14 +100,14 @@ def test_long_lists_come_in_pages(api: Api, fake: FakeApi) -> None:
 @pytest.mark.usefixtures("small_pages")
 def test_a_list_whose_next_page_is_forgotten_begins_anew(api: Api, fake: FakeApi) -> None:
     for number in range(5):
-        api.create(CONFIG_MAPS, config_map(f"c{number}"), namespace="default")
+        api.apply(CONFIG_MAPS, config_map(f"c{number}"), namespace="default")
     forgotten = fake.faults.add(("GET", r"/configmaps\?.*continue="), status(410), skip=1)
     found = names(api.list(CONFIG_MAPS, namespace="default"))
     assert (sorted(found), forgotten.hits) == ([f"c{number}" for number in range(5)], 1)
 
 
 def test_an_object_of_another_uid_is_left_alone(api: Api) -> None:
-    made = api.create(CONFIG_MAPS, config_map("one"), namespace="default")
+    made = api.apply(CONFIG_MAPS, config_map("one"), namespace="default")
     assert not api.delete(CONFIG_MAPS, "one", namespace="default", uid="00000000-not-it")
     assert api.find(CONFIG_MAPS, "one", namespace="default")
     assert api.delete(CONFIG_MAPS, "one", namespace="default", uid=made["metadata"]["uid"])
@@ -133,7 +126,7 @@ def test_what_is_being_deleted_already_may_be_deleted_again(api: Api, fake: Fake
 
 
 def test_a_refused_deletion_is_told(api: Api, fake: FakeApi) -> None:
-    api.create(POOLS, {"metadata": {"name": "p"}, "spec": {}})
+    api.apply(POOLS, {"metadata": {"name": "p"}, "spec": {}})
     fake.faults.add(("DELETE", r"/ippools/p"), status(409, message="still in use"))
     with pytest.raises(ApiProblem, match=r"cannot delete ippools.crd.projectcalico.org p: still in use"):
         api.delete(POOLS, "p")
@@ -163,9 +156,9 @@ def test_permission_is_asked_for_and_its_lack_names_the_verb_and_the_remedy(api:
 
 def test_a_refusal_by_admission_is_not_taken_for_a_lack_of_permission(api: Api, fake: FakeApi) -> None:
     said = 'pods "web" is forbidden: exceeded quota: small, requested: pods=1'
-    fake.faults.add(("POST", r"/pods"), status(403, reason="Forbidden", message=said))
-    with pytest.raises(ApiProblem, match=r"cannot create pods web in default: .*exceeded quota") as problem:
-        api.create(PODS, pod("web"), namespace="default")
+    fake.faults.add(("PATCH", r"/pods"), status(403, reason="Forbidden", message=said))
+    with pytest.raises(ApiProblem, match=r"cannot apply pods web in default: .*exceeded quota") as problem:
+        api.apply(PODS, pod("web"), namespace="default")
     assert problem.value.remedy == ""
 
 

@@ -49,10 +49,6 @@ def api(fake: FakeApi, tmp_path: Path) -> Iterator[Api]:
     one.close()
 
 
-def asked(fake: FakeApi, verb: str) -> int:
-    return sum(request.verb == verb for request in fake.requests)
-
-
 @pytest.mark.parametrize("hiccup", HICCUPS.values(), ids=HICCUPS)
 def test_reading_is_repeated(api: Api, fake: FakeApi, hiccup: Action) -> None:
     fault = fake.faults.add(("GET", r"/pods"), hiccup, times=2)
@@ -78,30 +74,12 @@ def test_a_deletion_is_repeated(api: Api, fake: FakeApi, hiccup: Action) -> None
     assert (api.find(CONFIG_MAPS, "one", namespace="default"), fault.hits) == (None, 1)
 
 
-@pytest.mark.parametrize(
-    "hiccup", [HICCUPS["500"], HICCUPS["503"], HICCUPS["dropped after the fact"], HICCUPS["reset"]]
-)
-def test_a_creation_that_may_have_happened_is_reported_and_not_repeated(
-    api: Api, fake: FakeApi, hiccup: Action
-) -> None:
-    fault = fake.faults.add(("POST", r"/configmaps"), hiccup, times=9)
-    with pytest.raises(ApiProblem, match="cannot create configmaps one in default") as problem:
-        api.create(CONFIG_MAPS, BODY, namespace="default")
-    assert (fault.hits, "whether it happened" in problem.value.remedy) == (1, True)
-
-
-def test_a_creation_that_flow_control_refused_is_repeated(api: Api, fake: FakeApi) -> None:
-    fault = fake.faults.add(("POST", r"/configmaps"), status(429, retry_after=1))
-    api.create(CONFIG_MAPS, BODY, namespace="default")
-    assert (fault.hits, asked(fake, "create")) == (1, 1)
-
-
 def test_a_server_that_comes_back_is_waited_for(api: Api, fake: FakeApi) -> None:
     fake.stop()
     back = threading.Timer(0.7, fake.start)
     back.start()
     try:
-        assert api.create(CONFIG_MAPS, BODY, namespace="default")["data"] == {"a": "1"}
+        assert api.apply(CONFIG_MAPS, BODY, namespace="default")["data"] == {"a": "1"}
         assert [each["metadata"]["name"] for each in api.list(PODS)] == ["tools"]
     finally:
         back.join()
@@ -215,9 +193,9 @@ def test_no_error_shows_a_token(fake: FakeApi, tmp_path: Path) -> None:
 
 
 def test_an_idle_connection_that_the_server_closed_is_not_noticed(api: Api, fake: FakeApi) -> None:
-    api.create(CONFIG_MAPS, BODY, namespace="default")
+    api.apply(CONFIG_MAPS, BODY, namespace="default")
     fake.restart()
-    api.create(CONFIG_MAPS, BODY | {"metadata": {"name": "two"}}, namespace="default")
+    api.apply(CONFIG_MAPS, BODY | {"metadata": {"name": "two"}}, namespace="default")
     until(lambda: len(api.list(CONFIG_MAPS, namespace="default")) >= 2)
 
 

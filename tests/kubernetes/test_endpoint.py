@@ -17,7 +17,7 @@ from pytest_calico_perf.cluster.kubernetes import channel as channels
 from pytest_calico_perf.cluster.kubernetes import command as commands
 from pytest_calico_perf.cluster.kubernetes.api import Api
 from pytest_calico_perf.cluster.kubernetes.command import PodCommand
-from pytest_calico_perf.cluster.kubernetes.endpoint import PodEndpoint
+from pytest_calico_perf.cluster.kubernetes.endpoint import PORTS, PodEndpoint, host_ports
 from pytest_calico_perf.cluster.kubernetes.resource import PODS
 from pytest_calico_perf.errors import ApiProblem, ToolProblem
 from tests.kubernetes.fake import FakeApi, LocalRuntime, cut, delay, running_pod, status
@@ -350,3 +350,11 @@ def test_ports_are_each_times_another_and_shared_where_the_network_is(tools: Pod
     ports = [endpoint.allocate_port() for endpoint in (tools, sharing) for _ in range(50)]
     assert len(set(ports)) == 100
     assert all(1024 < port < 30000 for port in ports)
+
+
+def test_ports_of_hosts_are_all_of_them_in_turn_from_a_place_chosen_by_chance() -> None:
+    numbers = host_ports()
+    ports = [next(numbers) for _ in range(len(PORTS) + 1)]
+    assert set(ports) == set(PORTS)
+    assert ports[-1] == ports[0]
+    assert len({next(host_ports()) for _ in range(20)}) > 1

@@ -9,11 +9,13 @@ from pytest_calico_perf.model import Mode
 from tests.kubernetes.conftest import MakeWorld
 from tests.kubernetes.fake import status
 from tests.kubernetes.plane import CalicoSpec
-from tests.kubernetes.plane.trying import needs_root
+from tests.kubernetes.plane.trying import make_pod, needs_root
 from tests.kubernetes.world import QUICK
+from tests.unit.kubernetes.switchable import DEAD
 
 pytestmark = needs_root
 
+TCP = ("--calico-probe=tcp", "--calico-rounds=1", "--calico-duration=1")
 RAW = CalicoSpec(group="crd", mode=Mode.BGP)
 
 
@@ -83,14 +85,39 @@ def test_keep_leaves_everything_and_says_how_to_enter_it(make_world: MakeWorld):
     assert world.ours() == []
 
 
-def test_the_label_decides_and_not_the_name(make_world: MakeWorld):
-    """Only the label decides; a namespace that is merely called like ours stays."""
+def test_label_and_name_decide_together(make_world: MakeWorld):
+    """What is merely called like ours stays, and so does what is merely labelled so: that is said."""
     world = make_world(RAW)
-    world.fake.store.create(("", "v1", "namespaces"), {"metadata": {"name": "calico-perf-bcdfgh"}})
-    world.fake.store.create(
-        ("", "v1", "namespaces"), {"metadata": {"name": "left", "labels": dict(ours.labels("bcdfgh"))}}
-    )
-    assert world.run("--calico-cleanup").code == 0
+    labels = dict(ours.labels("bcdfgh"))
+    annotations = {ours.OWNER: DEAD}
+    for name, more in (
+        ("calico-perf-bcdfgh", {"labels": labels, "annotations": annotations}),
+        ("calico-perf-ghjkmn", {}),
+        ("shop", {"labels": labels, "annotations": annotations}),
+    ):
+        world.fake.store.create(("", "v1", "namespaces"), {"metadata": {"name": name, **more}})
+    run = world.run("--calico-cleanup")
+    assert run.code == 0, run.output
     names = {each["metadata"]["name"] for each in world.fake.store.list(("", "v1", "namespaces"))}
-    assert "calico-perf-bcdfgh" in names
-    assert "left" not in names
+    assert {"calico-perf-ghjkmn", "shop"} <= names
+    assert "calico-perf-bcdfgh" not in names
+    assert "not removed: it bears our label but not our name: namespaces shop" in run.output
+
+
+def test_in_a_namespace_of_the_users_their_pods_of_like_names_stay(make_world: MakeWorld):
+    """As two runs of old would have called theirs, and somebody else may: nothing is taken over."""
+    world = make_world(RAW, fields={"namespace": "perf"})
+    world.fake.store.create(("", "v1", "namespaces"), {"metadata": {"name": "perf"}})
+    service = {"spec": {"type": "ClusterIP", "ports": [{"port": 80, "protocol": "TCP"}]}}
+    for name in ("bgp-server", "host-1"):
+        body = {"metadata": {"name": name}, **service}
+        world.fake.store.create(("", "v1", "services"), body, namespace="perf")
+        make_pod(world.plane, name, "node1", namespace="perf")
+        world.plane.wait_ready("perf", name)
+    world.plane.settle()
+    before = world.theirs()
+    run = world.run("--calico-mode=bgp", "--calico-path=pod-to-service", *TCP)
+    assert run.code == 0, run.output
+    assert world.ours() == []
+    world.plane.settle()
+    assert world.theirs() == before

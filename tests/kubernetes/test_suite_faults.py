@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from pytest_calico_perf.cluster.kubernetes import ours
 from pytest_calico_perf.model import Mode
 from tests.kubernetes.conftest import MakeWorld
 from tests.kubernetes.fake import cut, drop, gone, reset, status
@@ -17,10 +18,13 @@ RAW = CalicoSpec(group="crd", mode=Mode.BGP)
 BGP = ("--calico-mode=bgp", "--calico-path=pod-to-pod")
 
 
-def pod(world: World, name: str) -> tuple[str, str]:
+def pod(world: World, mode: str, role: str) -> tuple[str, str]:
     """Namespace and name of a pod of the run."""
-    pods = world.fake.store.list(("", "v1", "pods"))
-    return next((each["metadata"]["namespace"], name) for each in pods if each["metadata"]["name"] == name)
+    wanted = {ours.MODE: mode, ours.ROLE: role}
+    found = (each["metadata"] for each in world.fake.store.list(("", "v1", "pods")))
+    return next(
+        (each["namespace"], each["name"]) for each in found if wanted.items() <= each["labels"].items()
+    )
 
 
 def test_hiccups_of_the_api_do_not_show(make_world: MakeWorld):
@@ -45,7 +49,7 @@ def test_a_dropped_websocket_costs_one_round(make_world: MakeWorld):
     world = make_world(RAW)
     process = world.start(*BGP, "--calico-probe=ping", "--calico-duration=1", "--calico-rounds=5")
     world.wait_for_line("round 1/5")
-    world.fake.faults.add(("GET", r"/pods/bgp-client/exec"), cut(after_seconds=0.3))
+    world.fake.faults.add(("GET", r"/pods/bgp-client-[a-z]+/exec"), cut(after_seconds=0.3))
     run = world.finish(process)
     cell = run.cells["ping", "pod-to-pod", "bgp"]
     assert cell["outcome"] == "ok", run.output
@@ -88,7 +92,7 @@ def test_an_evicted_pod_is_named_with_its_reason(make_world: MakeWorld):
         "--calico-mode=bgp,ipip", "--calico-path=pod-to-pod", "--calico-probe=ping", "--calico-rounds=6"
     )
     world.wait_for_line("round 2/6")
-    world.plane.evict(*pod(world, "bgp-client"))
+    world.plane.evict(*pod(world, "bgp", "client"))
     run = world.finish(process)
     assert run.outcomes()["ping", "pod-to-pod", "bgp"] == "tool-error"
     reason = run.cells["ping", "pod-to-pod", "bgp"]["reason"]

@@ -60,6 +60,9 @@ def test_every_mode_on_every_path_of_one_subnet(make_world: MakeWorld):
     # One VXLAN pool is enough to make all new pods smaller: that is said, not hidden.
     assert set(facts["pod_mtu"].values()) == {1450}
     assert "equal pod MTU (1450)" in run.output
+    assert (
+        "masquerade" in run.output
+    )  # test pools lie outside the pods' range, so kube-proxy does so to Services
     assert "to repeat: nodes: {pair: [node1, node2]}" in run.output
     report = (world.folder / "report.html").read_text()
     assert "equal pod MTU (1450)" in report

@@ -91,6 +91,27 @@ def test_after_kill_9_a_person_puts_it_back(make_world: MakeWorld, calico: Calic
     assert "no switch of ours is left" in again.output
 
 
+def test_cleanup_of_a_run_killed_while_switched_says_what_is_not_cleaned_up(make_world: MakeWorld):
+    world = make_world(MANIFEST)
+    world.populate()
+    before = world.theirs()
+    killed(world)
+    cleaned = world.run("--calico-cleanup")
+    assert cleaned.code == 1, cleaned.output
+    assert "is still switched, by run " in cleaned.output
+    assert f"pytest --calico-cluster={world.cluster_file} --calico-restore puts it back" in cleaned.output
+    assert world.ours() == []
+    switched = world.theirs()
+    shown = world.run("--calico-restore", "--collect-only")
+    assert shown.code == 0, shown.output
+    assert "would put back pool " in shown.output
+    assert world.theirs() == switched != before
+    assert world.run("--calico-restore").code == 0
+    assert world.run("--calico-cleanup").code == 0
+    world.plane.settle()
+    assert world.theirs() == before
+
+
 def test_after_kill_9_the_next_run_puts_it_back_first(make_world: MakeWorld):
     world = make_world(MANIFEST)
     world.populate()
@@ -127,3 +148,17 @@ def test_a_switch_that_does_not_come_into_effect_poisons_its_mode_only(make_worl
     assert run.code == 1
     assert world.ours() == []
     assert world.theirs() == before
+
+
+def test_a_run_that_switches_nothing_refuses_a_cluster_that_is_still_switched(make_world: MakeWorld):
+    """It would take the mode a killed run left behind for the user's own."""
+    world = make_world(MANIFEST)
+    world.populate()
+    killed(world)
+    run = world.run("--calico-mode=current", "--calico-path=pod-to-pod", *QUICK)
+    assert run.code == 1
+    assert "--calico-restore" in run.output
+    assert not run.record["cells"]
+    assert world.run("--calico-restore").code == 0
+    assert world.run("--calico-cleanup").code == 0
+    assert world.run("--calico-mode=current", "--calico-path=pod-to-pod", *QUICK).code == 0

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pytest_calico_perf.cluster.lab.cluster import LabCluster
-from pytest_calico_perf.cluster.ssh import SshHost
+from pytest_calico_perf.cluster.ssh import SshHost, session
 from pytest_calico_perf.errors import HostProblem
 from tests.ssh.daemon import PASSPHRASE, Daemon, Keys, make_key, public
 
@@ -379,6 +379,42 @@ class TestServersOfAnotherMind:
     def test_a_login_shell_that_runs_nothing(self, odd: Callable) -> None:
         with pytest.raises(HostProblem, match="node3: no private folder can be made there: go away"):
             odd("ForceCommand echo go away >&2; exit 1")
+
+    @pytest.mark.parametrize(
+        "folder",
+        ["/", "/etc", "/tmp", "/tmp/calico-perf-", "/tmp/calico-perf-x/../..", "/tmp/calico-perf-abcdef/",
+         "/home/calico-perf-abcdef", "/tmp/calico-perf-abcdef /etc", "tmp/calico-perf-abcdef", "*"],
+    )  # fmt: skip
+    def test_one_that_lies_about_its_folder(
+        self, odd: Callable, sshds: dict[str, Daemon], folder: str
+    ) -> None:
+        """What it names would be removed with all that is in it."""
+        node = sshds["node3"].node
+        lie = f"{node.scratch}/lie"
+        node.write_file(lie, f"{session._ODD}\n{folder}\n")
+        with pytest.raises(HostProblem, match="node3: no private folder of ours is there") as problem:
+            odd(f"ForceCommand cat {lie} -")
+        assert repr(folder) in problem.value.what
+
+    @pytest.mark.parametrize("folder", ["{victim}", "/tmp/calico-perf-abcdef/../..{victim}", ""])
+    def test_one_whose_mktemp_lies(self, odd: Callable, sshds: dict[str, Daemon], folder: str) -> None:
+        """It removes nothing there either, being asked to remove what mktemp made."""
+        node = sshds["node3"].node
+        victim = f"{node.scratch}/victim"
+        told = folder.format(victim=victim)
+        node.write_file(f"{victim}/dear", "")
+        node.write_file(f"{node.scratch}/mktemp", f"#!/bin/sh\nprintf '%s\\n' '{told}'\n")
+        node.run(["chmod", "755", f"{node.scratch}/mktemp"], limit=10).check()
+        real = shutil.which("mktemp")
+        assert real
+        # Seen in the lab only: it has a mount namespace of its own.
+        node.run(["mount", "--bind", f"{node.scratch}/mktemp", real], limit=10).check()
+        try:
+            with pytest.raises(HostProblem, match=f'mktemp made "{told}"'):
+                odd()
+        finally:
+            node.run(["umount", real], limit=10).check()
+        assert node.run(["ls", victim], limit=10).check().stdout == "dear\n"
 
     def test_one_that_wants_more_than_a_key(self, odd: Callable) -> None:
         with pytest.raises(HostProblem, match=r"node3 \(root@198.18.0.4:2022\): it wants more of root than"):

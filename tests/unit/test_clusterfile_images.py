@@ -51,9 +51,3 @@ def test_full_names_are_dockers(image, name):
 def test_mirrors(image, mirrors, fetched):
     images = Images.model_validate({"web": image, "mirrors": mirrors})
     assert images.for_role("web") == fetched
-
-
-def test_one_image_for_both_roles_needs_one_container():
-    assert not Images().shared
-    assert Images.model_validate({"tools": "a.example/all:1", "web": "a.example/all:1"}).shared
-    assert Images.model_validate({"tools": "all:1", "web": "docker.io/library/all:1"}).shared

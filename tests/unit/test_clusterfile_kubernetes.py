@@ -64,7 +64,6 @@ def test_the_least_a_file_says_and_the_defaults():
         180,
         180,
     )
-    assert file.ready_within == 180
 
 
 def test_all_fields(monkeypatch):
@@ -101,7 +100,6 @@ def test_all_fields(monkeypatch):
         priority-class: high
         pools: {range: 10.200.0.0/20, prefix: 26, block-size: 29, nat-outgoing: false}
         timeouts: {request: 5, pods: 7.5, pools: 6, switch: 8, removal: 9}
-        ready-within: 400
         defaults: {modes: [ipip, bgp]}
     """)
     assert file.kubeconfig == str(Path("clusters/secrets/admin.conf").absolute())
@@ -133,7 +131,7 @@ def test_all_fields(monkeypatch):
         "limits": {"memory": "1Gi"},
     }
     assert (file.pools.range, file.pools.room) == (IPv4Network("10.200.0.0/20"), 64)
-    assert (file.timeouts.pods, file.ready_within, file.priority_class) == (7.5, 400, "high")
+    assert (file.timeouts.pods, file.priority_class) == (7.5, "high")
 
 
 def test_an_empty_ssh_section_leaves_all_to_openssh():
@@ -202,6 +200,8 @@ def test_examples_show_what_they_are_for(tmp_path, monkeypatch):
         ("context: ''", "3: context", "at least 1 character"),
         ("in-cluster: true\ncontext: a", "4: context", "means nothing with in-cluster in line 3"),
         ("kubeconfig: a\nin-cluster: true", "3: kubeconfig", "means nothing with in-cluster in line 4"),
+        # its deadlines are in timeouts
+        ("ready-within: 400", "3: ready-within", "unknown field (known: "),
         # nodes
         ("nodes:\n  pair: [a, a]", "4: nodes.pair", "client and server must be on different nodes"),
         ("nodes:\n  pair: [a]", "4: nodes.pair[1]", "field is missing"),

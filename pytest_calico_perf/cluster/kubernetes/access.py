@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
@@ -19,10 +22,13 @@ from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from urllib3.exceptions import HTTPError
 
+from pytest_calico_perf.cluster.kubernetes.in_time import in_time
 from pytest_calico_perf.cluster.kubernetes.refusal import words
-from pytest_calico_perf.errors import ApiProblem
+from pytest_calico_perf.clusterfile.kubeconfig import Kubeconfig, usual_files
+from pytest_calico_perf.errors import ApiProblem, ClusterFileProblem
 
 _CONNECTIONS = 32  # more at once are opened as well, but not kept
+_PLUGIN_SECONDS = 60.0  # a person may have to log in by a browser
 
 
 class AccessSettings(Protocol):
@@ -32,7 +38,7 @@ class AccessSettings(Protocol):
     def kubeconfig(self) -> str | None: ...
 
     @property
-    def context(self) -> str | None: ...
+    def chosen_context(self) -> str | None: ...
 
     @property
     def in_cluster(self) -> bool: ...
@@ -42,23 +48,40 @@ class Access:
     """A way to the API server and the credentials for it, read anew whenever they are asked for."""
 
     def __init__(
-        self, *, kubeconfig: str | None = None, context: str | None = None, in_cluster: bool = False
+        self,
+        *,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        in_cluster: bool = False,
+        plugin_seconds: float = _PLUGIN_SECONDS,
     ) -> None:
         """Nothing is read yet.
 
         Args:
             kubeconfig: Its file, or several joined by colons; else `$KUBECONFIG`, else `~/.kube/config`.
-            context: One of its contexts; else its current one.
+            context: One of its contexts; else its current one: of several files the last one's, unlike
+                kubectl.
             in_cluster: Use the service account of the pod we run in instead.
+            plugin_seconds: How long a credential plugin may take. One that took longer is not asked again
+                for as long, lest all who wait for it wait one after the other.
         """
         self._kubeconfig = kubeconfig
         self._context = context
         self._in_cluster = in_cluster
+        self._plugin_seconds = plugin_seconds
+        self._given_up = float("-inf")
 
     @classmethod
     def of(cls, file: AccessSettings) -> Self:
-        """The access a cluster file describes."""
-        return cls(kubeconfig=file.kubeconfig, context=file.context, in_cluster=file.in_cluster)
+        """The access a cluster file describes.
+
+        The context is settled now and for good: nobody who makes another one current meanwhile turns the
+        rest of a run, or its removal, to another cluster.
+
+        Raises:
+            ClusterFileProblem: There is no such context.
+        """
+        return cls(kubeconfig=file.kubeconfig, context=file.chosen_context, in_cluster=file.in_cluster)
 
     def client(self) -> Any:
         """A kubernetes `ApiClient` with fresh credentials.
@@ -78,11 +101,17 @@ class Access:
         """A kubernetes `Configuration` with fresh credentials; runs the credential plugin, if any.
 
         Raises:
-            ApiProblem: The kubeconfig cannot be used, or its plugin gave no credentials.
+            ApiProblem: The kubeconfig cannot be used, or its plugin gave no credentials, or not in time.
         """
         configuration = Configuration(host="")  # else a kubeconfig without a server means localhost
+        if time.monotonic() - self._given_up < self._plugin_seconds:
+            raise self._too_slow()
         with _listening_to_the_loader() as complaints:
-            self._load_into(configuration)
+            try:
+                in_time(lambda: self._load_into(configuration), self._plugin_seconds)
+            except TimeoutError:
+                self._given_up = time.monotonic()
+                raise self._too_slow() from None
         if complaints:
             raise ApiProblem(
                 f"the credential plugin failed: {_safe(complaints[0])}",
@@ -139,6 +168,27 @@ class Access:
             raise self._unusable(f"{error.filename}: {error.strerror}") from None
         except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise self._unusable(f"it is malformed ({type(error).__name__})") from None
+
+    def _too_slow(self) -> ApiProblem:
+        program = self._program()
+        what = f"the credential plugin {words(program)}" if program else "what it gets credentials from"
+        context = ["--context", self._context] if self._context else []
+        by_hand = words(shlex.join(["kubectl", *context, "get", "nodes"]))
+        return ApiProblem(
+            f"no way to the API server: {what} did not answer within {self._plugin_seconds:g} s",
+            where=self._source,
+            remedy=f"log in again if it waits for that; see what it does in: {by_hand}",
+        )
+
+    def _program(self) -> str:
+        """The program that gives credentials; empty if there is none, or nobody can tell."""
+        with suppress(ClusterFileProblem):
+            named = [Path(text).expanduser() for text in (self._kubeconfig or "").split(os.pathsep) if text]
+            found = Kubeconfig.read(
+                named or usual_files(), lambda what, remedy: ClusterFileProblem(what, remedy=remedy)
+            )
+            return found.program(self._context or found.current)
+        return ""
 
     def _unusable(self, why: str) -> ApiProblem:
         return ApiProblem(

@@ -88,22 +88,6 @@ class Api:
             )
         )
 
-    def create(self, resource: Resource, body: Json, *, namespace: str = "") -> Json:
-        """Create an object and return it; `apiVersion` and `kind` are filled in.
-
-        Repeated only when it surely did not happen: refused by flow control, or never connected.
-        """
-        return self._wire.ask(
-            Request(
-                "POST",
-                resource.path(namespace=namespace),
-                _words("create", resource, str(lookup(body, "metadata", "name") or ""), namespace),
-                (("fieldManager", MANAGER),),
-                _whole(resource, body),
-                repeatable=False,
-            )
-        )
-
     def patch(self, resource: Resource, name: str, patch: Json, *, namespace: str = "") -> Json:
         """Merge patch (RFC 7386); returns the object."""
         return self._wire.ask(

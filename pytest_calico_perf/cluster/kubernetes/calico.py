@@ -7,14 +7,15 @@ all of them are untrusted.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any
 
 from pytest_calico_perf.cluster.kubernetes import ours
-from pytest_calico_perf.cluster.kubernetes.reading import text, texts, truth
+from pytest_calico_perf.cluster.kubernetes.nodes import NodeFacts
+from pytest_calico_perf.cluster.kubernetes.reading import ipv4_address, text, texts, truth
 from pytest_calico_perf.cluster.kubernetes.resource import CalicoApi, Json
 from pytest_calico_perf.cluster.kubernetes.route_owners import Owners, route_owners
 from pytest_calico_perf.model import Encapsulation, Mode
@@ -102,9 +103,27 @@ class PoolFacts:
             and not self.is_ours
             and "Workload" in self.uses
             and text(self.spec.get("assignmentMode")) in ("", "Automatic")
-            and _selects_all(self.spec.get("nodeSelector"))
+            and self.selects_all_nodes
             and _selects_all(self.spec.get("namespaceSelector"))
         )
+
+    def gives_tunnel(self, tunnel: Encapsulation) -> bool:
+        """Whether nodes it selects get the addresses of their tunnels of an encapsulation from it."""
+        return (
+            self.mode is not None
+            and self.mode.tunnel is tunnel
+            and not self.disabled
+            and "Tunnel" in self.uses
+        )
+
+    @property
+    def selects_all_nodes(self) -> bool:
+        """Whether it is surely for every node; other selectors are not evaluated here."""
+        return _selects_all(self.spec.get("nodeSelector"))
+
+    def has(self, address: IPv4Address | None) -> bool:
+        """Whether an address is of its range."""
+        return address is not None and isinstance(self.range, IPv4Network) and address in self.range
 
     def facts(self) -> dict[str, Any]:
         """It, JSON-able."""
@@ -200,15 +219,17 @@ class CalicoFacts:
         """The pools that pods get their IPv4 addresses from when they ask for nothing."""
         return tuple(pool for pool in self.pools if pool.is_default)
 
-    def gives_tunnels(self, tunnel: Encapsulation) -> bool:
-        """Whether a pool of the cluster gives the nodes' tunnels of an encapsulation their addresses."""
-        return any(
-            pool.mode is not None
-            and pool.mode.tunnel is tunnel
-            and not pool.disabled
-            and "Tunnel" in pool.uses
-            for pool in self.pools
-        )
+    def gives_tunnels(self, tunnel: Encapsulation, nodes: Iterable[NodeFacts]) -> bool:
+        """Whether the cluster itself gives tunnels of an encapsulation their addresses on these nodes.
+
+        Pools of ours do not count: another run's are gone before we are. A pool for some nodes only counts
+        where its selector is seen to hold them: they have an address of it (node/pkg/allocateip).
+        """
+        pools = [pool for pool in self.pools if pool.gives_tunnel(tunnel) and not pool.is_ours]
+        if any(pool.selects_all_nodes for pool in pools):
+            return True
+        addresses = [ipv4_address(node.tunnel_addresses.get(str(tunnel))) for node in nodes]
+        return bool(addresses) and all(any(pool.has(address) for pool in pools) for address in addresses)
 
     def in_installation(self, pool: PoolFacts) -> bool:
         """Whether the operator's Installation lists a pool, so that it must be changed there."""

@@ -22,6 +22,7 @@ from pytest_calico_perf.cluster.kubernetes.pools import (
 from pytest_calico_perf.cluster.kubernetes.population import Population
 from pytest_calico_perf.cluster.kubernetes.preflight import Preflight, look
 from pytest_calico_perf.cluster.kubernetes.removal import Removal
+from pytest_calico_perf.cluster.kubernetes.unfinished import warn
 from pytest_calico_perf.cluster.kubernetes.workload import Workload
 from pytest_calico_perf.cluster.routes import route_to
 from pytest_calico_perf.clusterfile import KubernetesFile
@@ -67,6 +68,7 @@ class KubernetesCluster:
         self._population: Population | None = None
         self._pools: dict[Mode, str] = {}
         self._ranges: dict[Mode, IPv4Network] = {}
+        self._made_pools: tuple[str, ...] = ()
         self._problems: dict[Mode, ClusterProblem] = {}
         self._kept = False
 
@@ -92,6 +94,8 @@ class KubernetesCluster:
             self._look()
             self._workload.make_namespaces()
             self._hosts = open_hosts(self._api, self._file, self._workload, self._ground.pair)
+            for lacking in self._hosts.notes:
+                self._tell(lacking)
             client, server = self._ground.pair
             self._population = Population(
                 self._api, self._workload, self._paths, client=client.name, server=server.name
@@ -120,7 +124,9 @@ class KubernetesCluster:
 
     def _look(self) -> None:
         """Everything that is asked before anything is made."""
-        self._known_ground = look(self._api, self._file, self._modes, self._provision)
+        if switched := warn(self._api):  # by a run that was killed: it would be measured as the user's own
+            raise ClusterProblem("; ".join(switched), where=self.name)
+        self._known_ground = look(self._api, self._file, self._modes, self._provision, paths=self._paths)
         for line in self._ground.lines():
             self._tell(line)
 
@@ -143,7 +149,10 @@ class KubernetesCluster:
             deadline=self._file.timeouts.removal,
             tell=self._tell,
         )
-        return removal.remove(removal.leftovers(self._run))
+        made = list(self._workload.made)
+        if calico:
+            made += [(calico.api.pools, name) for name in self._made_pools]
+        return removal.remove(removal.leftovers(self._run, made))
 
     def _close_hosts(self) -> list[str]:
         if self._hosts:
@@ -193,9 +202,16 @@ class KubernetesCluster:
         if not modes or survey.calico is None:
             return
         plans = plan_pools(
-            modes, survey.calico, self._file, self._run, node_count=len(survey.nodes), taken=survey.taken
+            modes,
+            survey.calico,
+            self._file,
+            self._run,
+            node_count=len(survey.nodes),
+            taken=survey.taken,
+            pair=self._ground.pair,
         )
         calico_node = CalicoNode(self._api)
+        self._made_pools = tuple(plan.name for plan in plans)
         refused = make_pools(self._api, plans, survey.calico, self._file, run=self._run, owner=owner())
         self._problems.update(refused)
         for plan in plans:

@@ -1,9 +1,10 @@
-"""Waiting until a switch is in effect: the pool says so, calico-node is ready again, routes have followed.
+"""Waiting until a switch is in effect: the pool says so, and calico-node is ready again.
 
-None of the three is enough. Felix restarts itself when the set of encapsulations changes
-(felix/daemon/daemon.go, "Exiting for encapsulation change"), seconds after the pool has changed, so
-calico-node may be ready still; and routes have stayed wrong while all was ready (projectcalico/calico issues
-1584 and 4022). So routes have the last word, and calico-node is looked at before and after them.
+Neither is enough. Felix restarts itself when the set of encapsulations changes (felix/daemon/daemon.go,
+"Exiting for encapsulation change"), seconds after the pool has changed, so calico-node may be ready still: it
+is looked at again after `Settled` has had its time. And routes have stayed wrong while all was ready
+(projectcalico/calico issues 1584 and 4022): that nobody can wait out here. Whoever settles makes pods and
+awaits the routes between them; of those that stay astray it tells, and reachability and evidence decide.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from pytest_calico_perf.parsing import lookup, mappings
 TIGERA_STATUSES = Resource("operator.tigera.io", "v1", "tigerastatuses", "TigeraStatus", namespaced=False)
 
 Settled = Callable[[Mode, float], None]
-"""Waits up to so many seconds until routes are of a mode; raises NotReady."""
+"""Told the mode and the seconds left: puts into the cluster what shows whether the mode is carried.
+
+`SwitchingCluster` makes the mode's pods and waits, by deadlines of its own, for them and for the routes
+between them. What it raises, `Effect.wait` raises; routes that do not come are no reason to.
+"""
 
 _POLL = 0.5
 
@@ -44,7 +49,7 @@ class Effect:
         self._operator_was_content = not self._operator_says()
 
     def wait(self, mode: Mode, *, deadline: float, settled: Settled | None = None) -> None:
-        """Wait until a mode is in effect, up to `deadline` seconds.
+        """Wait until a mode is in effect, up to `deadline` seconds; those of `settled` may come on top.
 
         Raises:
             NotReady: It is not; says what was missing last.

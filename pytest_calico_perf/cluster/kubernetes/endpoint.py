@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -22,6 +23,13 @@ ANY = "*"
 
 PORTS = range(20000, 30000)
 """Below NodePorts, which begin at 30000, and below Linux's ephemeral ports, which begin at 32768."""
+
+
+def host_ports() -> Iterator[int]:
+    """`PORTS` for ever, from a place chosen by chance: two runs on one node share its ports."""
+    start = secrets.randbelow(len(PORTS))
+    return itertools.cycle((*PORTS[start:], *PORTS[:start]))
+
 
 _WRITING = 15.0
 _BAD_REQUEST = 400

@@ -18,6 +18,9 @@ from pytest_calico_perf.errors import ClusterProblem
 if TYPE_CHECKING:
     from pytest_calico_perf.cluster.ssh import SshHost
 
+# What probes and evidence run on a host; docs/cluster-file.md says so, too.
+_PROGRAMS = ("ip", "ping", "iperf3", "iperf", "ab", "nginx", "ethtool")
+
 
 @dataclass
 class HostEndpoints:
@@ -26,10 +29,12 @@ class HostEndpoints:
     Attributes:
         endpoints: By node.
         entering: How a person enters each.
+        notes: What a person should know about them, in sentences.
     """
 
     endpoints: Mapping[str, Endpoint]
     entering: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     _open: ExitStack = field(default_factory=ExitStack)
 
     def of(self, node: str) -> Endpoint:
@@ -66,13 +71,13 @@ def open_hosts(
 
 def _pods(api: Api, workload: Workload, nodes: Sequence[NodeFacts]) -> HostEndpoints:
     plans = [
-        PodPlan(f"host-{number}", workload.host_namespace, node.name, "host")
+        PodPlan(workload.named(f"host-{number}"), workload.host_namespace, node.name, "host")
         for number, node in enumerate(nodes, start=1)
     ]
     started = workload.start(plans, {})
     for problem in started.problems.values():
         raise problem
-    pods = [started.pods[plan.name] for plan in plans]
+    pods = [started.pods[plan] for plan in plans]
     return HostEndpoints(
         {pod.plan.node: pod.endpoint(api) for pod in pods},
         tuple(f"{pod.plan.node} ({pod.address}): {pod.enter()}" for pod in pods),
@@ -83,6 +88,7 @@ def _logins(file: KubernetesFile, nodes: Sequence[NodeFacts]) -> HostEndpoints:
     from pytest_calico_perf.cluster.ssh import SshHost  # noqa: PLC0415 - paramiko costs half a second
 
     assert file.ssh is not None
+    hosts = {node.name: file.ssh.addresses.get(node.name, str(node.address)) for node in nodes}
     stack = ExitStack()
     endpoints: dict[str, SshHost] = {}
     try:
@@ -91,7 +97,7 @@ def _logins(file: KubernetesFile, nodes: Sequence[NodeFacts]) -> HostEndpoints:
                 SshHost.connect(
                     node.name,
                     address=str(node.address),
-                    host=file.ssh.addresses.get(node.name, str(node.address)),
+                    host=hosts[node.name],
                     user=file.ssh.user,
                     port=file.ssh.port,
                     key=file.ssh.key,
@@ -102,8 +108,14 @@ def _logins(file: KubernetesFile, nodes: Sequence[NodeFacts]) -> HostEndpoints:
                     agent=file.ssh.agent,
                 )
             )
+        lacking = {name: host.missing(_PROGRAMS) for name, host in endpoints.items()}
     except BaseException:
         stack.close()
         raise
-    entering = tuple(f"{name}: ssh {endpoint.address}" for name, endpoint in endpoints.items())
-    return HostEndpoints(endpoints, entering, stack)
+    notes = tuple(
+        f"{name} lacks {', '.join(programs)}: what needs them there will say so"
+        for name, programs in lacking.items()
+        if programs
+    )
+    entering = tuple(f"{name}: ssh {host}" for name, host in hosts.items())
+    return HostEndpoints(endpoints, entering, notes, stack)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -27,10 +26,11 @@ from pydantic import (
     model_validator,
 )
 
-from pytest_calico_perf.cluster.kubernetes.ours import owner_is_alive
+from pytest_calico_perf.cluster.kubernetes.ours import Life, life_of
 from pytest_calico_perf.cluster.kubernetes.reading import annotations_of
 from pytest_calico_perf.cluster.kubernetes.resource import Json, Resource
 from pytest_calico_perf.errors import ClusterProblem, NotRestored
+from pytest_calico_perf.parsing import one_line
 
 ANNOTATION = "pytest-calico-perf/original"
 """Annotation of the object that was switched; while it is there, no other run switches it."""
@@ -117,7 +117,7 @@ class Entry(BaseModel):
             place = ".".join(map(str, first["loc"]))
             what = f"{place}: {first['msg']}" if place else first["msg"]
             raise NotRestored(
-                f"the note of a switch cannot be read ({_one_line(what)})", where=where, remedy=remedy
+                f"the note of a switch cannot be read ({one_line(what, 300)})", where=where, remedy=remedy
             ) from None
 
     def text(self) -> str:
@@ -132,13 +132,12 @@ class Entry(BaseModel):
     @property
     def alive(self) -> bool:
         """Whether its run goes on, on this machine."""
-        return owner_is_alive(self.owner)
+        return life_of(self.owner) is Life.ALIVE
 
     @property
     def of_this_machine(self) -> bool:
         """Whether its run was started here, so that it is known to be over when it is not alive."""
-        match = re.search(r" on (\S+), process ", self.owner)
-        return match is not None and match[1] == socket.gethostname()
+        return life_of(self.owner) is not Life.UNKNOWN
 
 
 class Journal:
@@ -297,8 +296,3 @@ def removal_of_note(resource: Resource, name: str) -> str:
 def now() -> datetime:
     """The time, as entries hold it."""
     return datetime.now(UTC).replace(microsecond=0)
-
-
-def _one_line(text: str) -> str:
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(printable.split())[:300]

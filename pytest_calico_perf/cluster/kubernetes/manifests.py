@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pytest_calico_perf.cluster.kubernetes.ours import labels
+from pytest_calico_perf.cluster.kubernetes.ours import OWNER, labels
 from pytest_calico_perf.cluster.kubernetes.resource import NAMESPACES, PODS, SERVICES, Json
 from pytest_calico_perf.clusterfile import KubernetesFile
 from pytest_calico_perf.clusterfile.images import Role
@@ -35,7 +35,7 @@ class PodPlan:
     """A pod to be.
 
     Attributes:
-        name: Its name, unique in the run.
+        name: Its name, which ends with the run's id.
         namespace: Where.
         node: Name of the node it is pinned to.
         role: `client`, `server`, `neighbour` or `host`.
@@ -51,6 +51,11 @@ class PodPlan:
     pool: str = ""
 
     @property
+    def title(self) -> str:
+        """What people call it: the node for a host, `bgp-client` for a pod."""
+        return self.node if self.mode is None else f"{self.mode}-{self.role}"
+
+    @property
     def kind(self) -> EndpointKind:
         """What it stands for."""
         return EndpointKind.HOST if self.role == "host" else EndpointKind.POD
@@ -64,12 +69,12 @@ def namespace(name: str, run: str, owner: str, *, level: str) -> Json:
         "metadata": {
             "name": name,
             "labels": {**labels(run), "pod-security.kubernetes.io/enforce": level},
-            "annotations": {"pytest-calico-perf/owner": owner},
+            "annotations": {OWNER: owner},
         },
     }
 
 
-def pod(plan: PodPlan, run: str, file: KubernetesFile) -> Json:
+def pod(plan: PodPlan, run: str, owner: str, file: KubernetesFile) -> Json:
     """A pod that sleeps: a container per role, a shared scratch folder, no token, no right beyond need."""
     host = plan.kind is EndpointKind.HOST
     more = {"role": plan.role} | ({"mode": str(plan.mode)} if plan.mode else {})
@@ -91,7 +96,9 @@ def pod(plan: PodPlan, run: str, file: KubernetesFile) -> Json:
         spec["imagePullSecrets"] = [{"name": name} for name in file.images.pull_secrets]
     if file.priority_class:
         spec["priorityClassName"] = file.priority_class
-    annotations = {"cni.projectcalico.org/ipv4pools": json.dumps([plan.pool])} if plan.pool else {}
+    annotations = {OWNER: owner}
+    if plan.pool:
+        annotations["cni.projectcalico.org/ipv4pools"] = json.dumps([plan.pool])
     return {
         "apiVersion": PODS.api_version,
         "kind": PODS.kind,
@@ -105,7 +112,7 @@ def pod(plan: PodPlan, run: str, file: KubernetesFile) -> Json:
     }
 
 
-def service(name: str, namespace: str, run: str, mode: Mode) -> Json:
+def service(name: str, namespace: str, run: str, owner: str, mode: Mode) -> Json:
     """A ClusterIP before the server pod of a mode."""
     selector = labels(run, role="server", mode=str(mode))
     return {
@@ -115,6 +122,7 @@ def service(name: str, namespace: str, run: str, mode: Mode) -> Json:
             "name": name,
             "namespace": namespace,
             "labels": dict(labels(run, role="service", mode=str(mode))),
+            "annotations": {OWNER: owner},
         },
         "spec": {
             "type": "ClusterIP",

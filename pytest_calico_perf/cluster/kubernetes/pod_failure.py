@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_calico_perf.cluster.kubernetes.resource import Json
-from pytest_calico_perf.parsing import lookup, mappings
+from pytest_calico_perf.parsing import lookup, mappings, one_line
 
 _EVENTS = 3
-_LENGTH = 300
+_LONGEST = 300
 
 HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"})
 """Reasons a container waits for which no waiting helps."""
@@ -79,7 +79,4 @@ def _said(reason: object, message: object) -> str:
 
 
 def _text(value: object) -> str:
-    """Somebody else's words on one line of bounded length, without control characters."""
-    text = "" if value is None else " ".join(str(value).split())
-    text = "".join(letter for letter in text if letter.isprintable())
-    return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}..."
+    return one_line(value, _LONGEST)

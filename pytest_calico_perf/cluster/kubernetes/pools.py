@@ -8,6 +8,7 @@ felix/calc/encapsulation_resolver.go (Felix restarts when the set of encapsulati
 from __future__ import annotations
 
 import math
+import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from ipaddress import IPv4Network
 
 from pytest_calico_perf.cluster.base import Endpoint
 from pytest_calico_perf.cluster.kubernetes.api import Api
-from pytest_calico_perf.cluster.kubernetes.ours import labels
+from pytest_calico_perf.cluster.kubernetes.nodes import TUNNEL_ANNOTATIONS, NodeFacts
+from pytest_calico_perf.cluster.kubernetes.ours import OWNER, labels
 from pytest_calico_perf.cluster.kubernetes.ranges import free
 from pytest_calico_perf.cluster.kubernetes.resource import NODES, CalicoApi, Json
 from pytest_calico_perf.cluster.kubernetes.survey import CalicoFacts
@@ -23,12 +25,6 @@ from pytest_calico_perf.clusterfile import KubernetesFile
 from pytest_calico_perf.errors import ApiProblem, ClusterProblem, NotReady
 from pytest_calico_perf.model import Encapsulation, Mode
 from pytest_calico_perf.parsing import lookup
-
-TUNNEL_ANNOTATION: Mapping[Encapsulation, str] = {
-    Encapsulation.IPIP: "projectcalico.org/IPv4IPIPTunnelAddr",
-    Encapsulation.VXLAN: "projectcalico.org/IPv4VXLANTunnelAddr",
-}
-"""Where a node's tunnel address is noted (node/pkg/allocateip)."""
 
 TUNNEL_DEVICE: Mapping[Encapsulation, str] = {
     Encapsulation.IPIP: "tunl0",
@@ -68,6 +64,8 @@ def plan_pools(
     *,
     node_count: int,
     taken: Mapping[IPv4Network, str],
+    pair: Sequence[NodeFacts] = (),
+    start: Callable[[int], int] = secrets.randbelow,
 ) -> tuple[PoolPlan, ...]:
     """Decide names, ranges and uses.
 
@@ -75,10 +73,20 @@ def plan_pools(
     where the cluster has one already, ours must not, so that its tunnels keep theirs. Where pools cannot be
     kept out of automatic assignment otherwise (before Calico 3.30), tunnels get a pool of their own.
 
+    Args:
+        modes: Each gets a pool.
+        calico: The cluster's own pools, among others.
+        file: Where pools may lie, and how large they are.
+        run: Id of the run, which ends their names.
+        node_count: How many nodes the cluster has.
+        taken: Ranges in use -> by what.
+        pair: The nodes packets travel between: their tunnels are what matters.
+        start: As for `ranges.free`.
+
     Raises:
         ClusterProblem: There is no room for them in the file's range.
     """
-    missing = _missing_tunnels(modes, calico)
+    missing = _missing_tunnels(modes, calico, pair)
     prefix = _prefix(file, node_count)
     wanted: list[tuple[str, Mode | None, Mode, tuple[str, ...]]] = []
     for mode in modes:
@@ -88,18 +96,19 @@ def plan_pools(
         wanted.append((f"calico-perf-{mode}-{run}", mode, mode, uses))
         if gives_tunnels and not calico.assigns_manually:
             wanted.append((f"calico-perf-{mode.tunnel}-tunnels-{run}", None, mode, ("Tunnel",)))
-    ranges = free(len(wanted), prefix, file.pools.range, taken)
+    ranges = free(len(wanted), prefix, file.pools.range, taken, start=start)
     return tuple(
         PoolPlan(name, mode, network, encapsulated, uses)
         for (name, mode, encapsulated, uses), network in zip(wanted, ranges, strict=True)
     )
 
 
-def _missing_tunnels(modes: Sequence[Mode], calico: CalicoFacts) -> set[Encapsulation]:
-    """Encapsulations that no enabled pool of the cluster has yet."""
-    there = {pool.mode.tunnel for pool in calico.pools if pool.mode and not pool.disabled}
-    wanted = {mode.tunnel for mode in modes}
-    return wanted - there - {Encapsulation.NONE}
+def _missing_tunnels(
+    modes: Sequence[Mode], calico: CalicoFacts, pair: Sequence[NodeFacts]
+) -> set[Encapsulation]:
+    """Encapsulations whose tunnels get no addresses yet but by pools of ours."""
+    wanted = {mode.tunnel for mode in modes} - {Encapsulation.NONE}
+    return {tunnel for tunnel in wanted if not calico.gives_tunnels(tunnel, pair)}
 
 
 def _prefix(file: KubernetesFile, node_count: int) -> int:
@@ -111,20 +120,23 @@ def _prefix(file: KubernetesFile, node_count: int) -> int:
 def manifest(
     plan: PoolPlan, api: CalicoApi, run: str, *, manual: bool, file: KubernetesFile, owner: str
 ) -> Json:
-    """The IPPool of a plan. `manual`: nobody gets an address of it but who asks by annotation."""
+    """The IPPool of a plan. `manual`: Calico knows `assignmentMode` (3.30).
+
+    Nobody gets an address of a pool for workloads but who asks by annotation: such a request passes over
+    `assignmentMode` and `nodeSelector` (determinePools in libcalico-go/lib/ipam/ipam.go). Tunnels ask for
+    none, so that a pool for them must select every node.
+    """
     mode = plan.encapsulation_mode
     strength = "CrossSubnet" if mode.cross_subnet else "Always"
-    # A pool that only tunnels use needs no guard, and its node selector must hold every node.
-    guarded = "Workload" in plan.uses
     spec = {
         "cidr": str(plan.range),
         "blockSize": file.pools.block_size,
         "ipipMode": strength if mode.tunnel is Encapsulation.IPIP else "Never",
         "vxlanMode": strength if mode.tunnel is Encapsulation.VXLAN else "Never",
         "natOutgoing": file.pools.nat_outgoing,
-        "nodeSelector": "all()" if manual or not guarded else "!all()",
+        "nodeSelector": "all()" if "Tunnel" in plan.uses else "!all()",
         "allowedUses": list(plan.uses),
-        **({"assignmentMode": "Manual"} if manual and guarded else {}),
+        **({"assignmentMode": "Manual"} if manual and "Workload" in plan.uses else {}),
     }
     more = {"mode": str(plan.mode)} if plan.mode else {"role": "tunnels"}
     return {
@@ -133,7 +145,7 @@ def manifest(
         "metadata": {
             "name": plan.name,
             "labels": dict(labels(run, **more)),
-            "annotations": {"pytest-calico-perf/owner": owner},
+            "annotations": {OWNER: owner},
         },
         "spec": spec,
     }
@@ -149,13 +161,35 @@ def make_pools(
     """
     problems: dict[Mode, ClusterProblem] = {}
     for plan in plans:
+        body = manifest(plan, calico.api, run, manual=calico.assigns_manually, file=file, owner=owner)
         try:
-            body = manifest(plan, calico.api, run, manual=calico.assigns_manually, file=file, owner=owner)
-            api.apply(calico.api.pools, body)
+            made = api.apply(calico.api.pools, body)
+            if changed := _unguarded(made, body):
+                # At once: until then, any new pod of the cluster may get an address of it.
+                api.delete(calico.api.pools, plan.name, uid=str(lookup(made, "metadata", "uid") or ""))
+                problems[plan.encapsulation_mode] = ClusterProblem(
+                    f"the cluster keeps {changed}, so that any pod could get an address of it; it is deleted",
+                    where=f"pool {plan.name}",
+                    remedy="are the CRDs as old as another version of Calico? They must be those of "
+                    f"{calico.version or 'the version that runs'}",
+                )
         except ApiProblem as problem:
             problems[plan.encapsulation_mode] = problem
     _refuse_overlap(api.list(calico.api.pools), plans)
     return problems
+
+
+def _unguarded(made: Json, asked: Json) -> str:
+    """What keeps a pool from pods that do not ask for it and is not as we wrote it, in words.
+
+    An API server drops fields that its CRD does not know, and says nothing.
+    """
+    changed = []
+    for field in ("assignmentMode", "nodeSelector"):
+        wanted, found = lookup(asked, "spec", field), lookup(made, "spec", field)
+        if wanted is not None and found != wanted:
+            changed.append(f"no {field} {wanted}" if found is None else f"{field} {found} for {wanted}")
+    return " and ".join(changed)
 
 
 def _refuse_overlap(pools: Sequence[Json], plans: Sequence[PoolPlan]) -> None:
@@ -192,11 +226,7 @@ def await_tunnels(
     until = time.monotonic() + deadline
     problems = {}
     for tunnel in tunnels:
-        lacking = f"no node has said anything about {tunnel}"
-        while True:
-            lacking = _lacking(api, tunnel, hosts)
-            if not lacking or time.monotonic() > until:
-                break
+        while (lacking := _lacking(api, tunnel, hosts)) and time.monotonic() <= until:
             time.sleep(_POLL)
         if lacking:
             problems[tunnel] = NotReady(
@@ -211,20 +241,32 @@ def _lacking(api: Api, tunnel: Encapsulation, hosts: Mapping[str, Endpoint]) -> 
     device = TUNNEL_DEVICE[tunnel]
     for name, host in hosts.items():
         annotations = lookup(api.get(NODES, name), "metadata", "annotations")
-        address = lookup(annotations, TUNNEL_ANNOTATION[tunnel])
+        address = lookup(annotations, TUNNEL_ANNOTATIONS[tunnel])
         if not address:
-            return f"{name} has no address for {device} ({TUNNEL_ANNOTATION[tunnel]})"
+            return f"{name} has no address for {device} ({TUNNEL_ANNOTATIONS[tunnel]})"
         shown = host.run(["ip", "-o", "-4", "address", "show", "dev", device, "up"], limit=_LIMIT)
         if f" {address}/" not in shown.stdout:
             return f"{name} has no device {device} that is up with {address}"
     return ""
 
 
-def await_condition(condition: Callable[[], bool], *, deadline: float) -> bool:
-    """Ask again and again until it holds; whether it ever did before the deadline, in seconds."""
-    until = time.monotonic() + deadline
+def await_condition(condition: Callable[[], bool], *, deadline: float, longest_pause: float = _POLL) -> bool:
+    """Ask again and again until it holds.
+
+    Args:
+        condition: What is asked.
+        deadline: Seconds for all of it; it is asked once more when they are over.
+        longest_pause: Seconds between two questions: each pause is half as long again as the one before, up
+            to this, to spare the API server when the question is a large one.
+
+    Returns:
+        Whether it held in time.
+    """
+    until, pause = time.monotonic() + deadline, _POLL
     while not condition():
-        if time.monotonic() > until:
+        left = until - time.monotonic()
+        if left <= 0:
             return False
-        time.sleep(_POLL)
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, longest_pause)
     return True

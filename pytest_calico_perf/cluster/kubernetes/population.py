@@ -14,6 +14,10 @@ from pytest_calico_perf.model import EndpointKind, Mode, Path
 from pytest_calico_perf.parsing import whole
 
 _LIMIT = 15.0
+_SERVICE = "service"
+
+_Key = tuple[Mode | None, str]
+"""A mode and the role of one of its pods, or `_SERVICE`."""
 
 
 class Population:
@@ -35,10 +39,10 @@ class Population:
         self._paths = paths
         self._client = client
         self._server = server
-        self._pods: dict[str, RunningPod] = {}
+        self._pods: dict[_Key, RunningPod] = {}
         self._services: dict[Mode, IPv4Address] = {}
-        self._endpoints: dict[tuple[str, bool], PodEndpoint] = {}
-        self._problems: dict[str, ClusterProblem] = {}  # name of a pod, or of a mode's Service
+        self._endpoints: dict[tuple[_Key, bool], PodEndpoint] = {}
+        self._problems: dict[_Key, ClusterProblem] = {}
         self._mtus: dict[Mode, int] = {}
 
     @property
@@ -65,14 +69,14 @@ class Population:
         started = self._workload.start(
             [plan for mode in modes for plan in self._plans(mode, pools.get(mode, ""))], ranges
         )
-        self._pods.update(started.pods)
-        self._problems.update(started.problems)
+        self._pods.update({(plan.mode, plan.role): pod for plan, pod in started.pods.items()})
+        self._problems.update({(plan.mode, plan.role): each for plan, each in started.problems.items()})
         for mode in modes:
             if Path.POD_TO_SERVICE in self._paths:
                 try:
                     self._services[mode] = self._workload.expose(mode)
                 except ClusterProblem as problem:
-                    self._problems[_service(mode)] = problem
+                    self._problems[mode, _SERVICE] = problem
             self._read_mtu(mode)
 
     def remove(self, mode: Mode) -> None:
@@ -82,16 +86,13 @@ class Population:
             ClusterProblem: They do not go.
         """
         self._workload.remove_pods(mode)
-        names = {plan.name for plan in self._plans(mode, "")}
-        self._pods = {name: pod for name, pod in self._pods.items() if name not in names}
-        self._endpoints = {key: each for key, each in self._endpoints.items() if key[0] not in names}
-        self._problems = {
-            name: each for name, each in self._problems.items() if name not in (*names, _service(mode))
-        }
+        self._pods = {key: pod for key, pod in self._pods.items() if key[0] is not mode}
+        self._endpoints = {key: each for key, each in self._endpoints.items() if key[0][0] is not mode}
+        self._problems = {key: each for key, each in self._problems.items() if key[0] is not mode}
 
     def has(self, mode: Mode, *roles: str) -> bool:
         """Whether pods of these roles are there."""
-        return all(_pod(mode, role) in self._pods for role in roles)
+        return all((mode, role) in self._pods for role in roles)
 
     def endpoint(self, mode: Mode, role: str, *, through_service: bool = False) -> PodEndpoint:
         """The endpoint of a mode's pod: itself, or as clients see it behind its Service. The same each time.
@@ -100,17 +101,18 @@ class Population:
             ClusterProblem: It could not be made, or its Service could not.
             Unsupported: It was not made, since nothing asked for needs it.
         """
-        name = _pod(mode, role)
-        needed = [name, *([_service(mode)] if through_service else [])]
-        for each in needed:
-            if each in self._problems:
-                raise self._problems[each]
-        if name not in self._pods:
-            raise Unsupported(f"there is no pod {name}", remedy="its path or its mode was not asked for")
-        key = (name, through_service)
+        for each in (role, *([_SERVICE] if through_service else [])):
+            if (mode, each) in self._problems:
+                raise self._problems[mode, each]
+        pod = self._pods.get((mode, role))
+        if pod is None:
+            raise Unsupported(
+                f"there is no {role} of {mode}", remedy="its path or its mode was not asked for"
+            )
+        key = ((mode, role), through_service)
         if key not in self._endpoints:
             service = self._services[mode] if through_service else None
-            self._endpoints[key] = self._pods[name].endpoint(self._api, service=service)
+            self._endpoints[key] = pod.endpoint(self._api, service=service)
         return self._endpoints[key]
 
     def _plans(self, mode: Mode, pool: str) -> list[PodPlan]:
@@ -123,7 +125,7 @@ class Population:
             ("neighbour", self._client): any(path.same_node for path in self._paths),
         }
         return [
-            PodPlan(_pod(mode, role), self._workload.namespace, node, role, mode, pool)
+            PodPlan(self._workload.named(f"{mode}-{role}"), self._workload.namespace, node, role, mode, pool)
             for (role, node), needed in wanted.items()
             if needed
         ]
@@ -137,11 +139,3 @@ class Population:
                 except (ClusterProblem, ToolProblem):
                     continue
                 return
-
-
-def _pod(mode: Mode, role: str) -> str:
-    return f"{mode}-{role}"
-
-
-def _service(mode: Mode) -> str:
-    return f"Service of {mode}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network
 
 from pytest_calico_perf.errors import ClusterProblem
@@ -11,14 +12,23 @@ Taken = Mapping[IPv4Network, str]
 """Range -> what uses it, in words."""
 
 
-def free(count: int, prefix: int, inside: IPv4Network, taken: Taken) -> list[IPv4Network]:
-    """The first ranges inside another that overlap nothing taken.
+def free(
+    count: int,
+    prefix: int,
+    inside: IPv4Network,
+    taken: Taken,
+    *,
+    start: Callable[[int], int] = secrets.randbelow,
+) -> list[IPv4Network]:
+    """Ranges inside another that overlap nothing taken: the first ones from some place on, and around.
 
     Args:
         count: How many.
         prefix: Prefix length of each.
         inside: Where to look: `pools.range` of the cluster file.
         taken: What is used already.
+        start: Given the number of places, the one to begin at; by chance, so that two runs that look at the
+            same moment seldom choose the same.
 
     Raises:
         ClusterProblem: There are not so many; says what is in the way and which field to change.
@@ -26,15 +36,19 @@ def free(count: int, prefix: int, inside: IPv4Network, taken: Taken) -> list[IPv
     found: list[IPv4Network] = []
     in_the_way: dict[IPv4Network, str] = {}
     size = 1 << (32 - prefix)
-    position, end = _bounds(inside)
-    while len(found) < count and position + size <= end:
-        clash = next((used for used in taken if _overlaps(used, position, size)), None)
-        if clash is None:
-            found.append(IPv4Network((position, prefix)))
-            position += size
-        else:
-            in_the_way[clash] = taken[clash]
-            position = -(-_bounds(clash)[1] // size) * size  # the first place behind it
+    first, end = _bounds(inside)
+    places = (end - first) // size
+    middle = first + (start(places) if places else 0) * size
+    for begin, until in ((middle, end), (first, middle)):
+        position = begin
+        while len(found) < count and position + size <= until:
+            clash = next((used for used in taken if _overlaps(used, position, size)), None)
+            if clash is None:
+                found.append(IPv4Network((position, prefix)))
+                position += size
+            else:
+                in_the_way[clash] = taken[clash]
+                position = -(-_bounds(clash)[1] // size) * size  # the first place behind it
     if len(found) < count:
         reasons = ", ".join(f"{used} ({what})" for used, what in list(in_the_way.items())[:5])
         raise ClusterProblem(

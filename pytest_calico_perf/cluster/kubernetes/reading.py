@@ -15,7 +15,11 @@ from pytest_calico_perf.cluster.kubernetes.resource import Json, Resource
 from pytest_calico_perf.errors import ApiProblem
 from pytest_calico_perf.parsing import lookup
 
+CALICO_GROUPS = ("projectcalico.org", "crd.projectcalico.org")
+"""API groups of Calico's objects; the first may be served by an API server of Calico's own."""
+
 _QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?", re.ASCII)
+_SERVER_ERROR = 500
 _SUFFIXES = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15} | {
     f"{letter}i": 1024.0**power for power, letter in enumerate("KMGTP", start=1)
 }
@@ -75,11 +79,23 @@ class Look:
     def serves(self, group: str, version: str, plural: str) -> bool:
         """Whether a resource is served.
 
-        An aggregated API whose server is down counts as not served, and is noted.
+        An aggregated API whose server is down counts as not served, and is noted; but not Calico's.
+
+        Raises:
+            ApiProblem: Calico's is down: through the raw CRDs nothing would be checked, and pools would be
+                deleted without their blocks.
         """
         try:
             return plural in self._api.serves(group, version)
         except ApiProblem as problem:
+            if group in CALICO_GROUPS and problem.status is not None and problem.status >= _SERVER_ERROR:
+                raise ApiProblem(
+                    f"Calico's API server is down: {group}/{version} answers {problem.status}",
+                    status=problem.status,
+                    where=self._api.server,
+                    remedy="try again; if it stays down, see kubectl get apiservices and the pods of "
+                    "calico-apiserver",
+                ) from problem
             self._forgive(f"{group}/{version}", problem, also=(500, 502, 503, 504))
             return False
 

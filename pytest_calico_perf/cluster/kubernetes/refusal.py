@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from pytest_calico_perf.cluster.kubernetes.resource import Json
 from pytest_calico_perf.errors import ApiProblem
-from pytest_calico_perf.parsing import lookup, mappings
+from pytest_calico_perf.parsing import lookup, mappings, one_line
 
 _LONGEST = 600
 _LONGEST_PAUSE = 30.0
@@ -52,9 +52,7 @@ class Unauthorized(ApiProblem):
 
 def words(text: object) -> str:
     """Foreign text for a message: one line, printable, of bearable length."""
-    line = " ".join(str(text).split())
-    printable = "".join(letter if letter.isprintable() else "?" for letter in line)
-    return printable if len(printable) <= _LONGEST else printable[: _LONGEST - 1] + "…"
+    return one_line(text, _LONGEST)
 
 
 def document(body: bytes) -> Json:

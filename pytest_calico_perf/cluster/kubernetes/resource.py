@@ -76,11 +76,6 @@ class CalicoApi:
         """Whether the server checks what is written and deletes pools properly; raw CRDs check nothing."""
         return self.group == "projectcalico.org"
 
-    @property
-    def native(self) -> bool:
-        """Whether `projectcalico.org/v3` is the storage itself: a deleted pool then waits for its blocks."""
-        return self.storage[0] == "projectcalico.org"
-
     def _own(self, plural: str, kind: str) -> Resource:
         return Resource(self.group, self.version, plural, kind, namespaced=False)
 
@@ -95,10 +90,6 @@ class CalicoApi:
     @property
     def bgp_configurations(self) -> Resource:
         return self._own("bgpconfigurations", "BGPConfiguration")
-
-    @property
-    def bgp_peers(self) -> Resource:
-        return self._own("bgppeers", "BGPPeer")
 
     @property
     def cluster_informations(self) -> Resource:

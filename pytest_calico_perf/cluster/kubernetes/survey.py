@@ -14,7 +14,7 @@ from pytest_calico_perf.cluster.kubernetes.nodes import NodeFacts, read_node
 from pytest_calico_perf.cluster.kubernetes.reading import Look, Reader, name_of
 from pytest_calico_perf.cluster.kubernetes.resource import NODES
 from pytest_calico_perf.cluster.kubernetes.support import Ground, no_calico, why_not
-from pytest_calico_perf.cluster.kubernetes.taken import find_taken
+from pytest_calico_perf.cluster.kubernetes.taken import find_pod_ranges, find_taken, read_kubeadm
 from pytest_calico_perf.clusterfile import KubernetesFile
 from pytest_calico_perf.errors import Unsupported
 from pytest_calico_perf.model import Mode, Provision
@@ -34,6 +34,7 @@ class Survey:
         nodes: Its nodes, by name.
         calico: Its Calico; None where there is none.
         taken: Every IPv4 range it is known to use -> what uses it.
+        pod_ranges: Where its pods are known to be: kubeadm's podSubnet and its own pools.
         unseen: What could not be looked at, each with its reason.
     """
 
@@ -44,6 +45,7 @@ class Survey:
     nodes: tuple[NodeFacts, ...]
     calico: CalicoFacts | None
     taken: Mapping[IPv4Network, str] = field(default_factory=dict)
+    pod_ranges: tuple[IPv4Network, ...] = ()
     unseen: tuple[str, ...] = ()
 
     def mode_at(self, address: IPv4Address) -> Mode | None:
@@ -75,6 +77,23 @@ class Survey:
                 + (f", but not where {_some(plain)} takes part (no key there)" if plain else "")
             )
         return [*notes, *(f"could not look at {what}" for what in self.unseen)]
+
+    def about_services(self, range_: IPv4Network) -> str:
+        """What becomes of what pods of a range send to Services, in a sentence; empty where nothing does.
+
+        kube-proxy masquerades what comes from outside its `clusterCIDR` (pkg/proxy/iptables/proxier.go,
+        "masquerade off-cluster traffic"). Calico's eBPF data plane has no such rule.
+        """
+        if self.calico is None or self.calico.dataplane == "bpf":
+            return ""
+        if any(range_.subnet_of(known) for known in self.pod_ranges):
+            return ""
+        return (
+            f"pod-to-service: {range_} (pools.range) is outside the cluster's known pod ranges "
+            f"({_some(self.pod_ranges) or 'none'}), so kube-proxy, where it has a clusterCIDR, takes test "
+            "pods for strangers and masquerades what they send to Services: the figures hold one address "
+            "translation more than the cluster's own pods see"
+        )
 
     def lines(self) -> list[str]:
         """The page in a few lines for people."""
@@ -134,7 +153,8 @@ def survey(api: Reader, file: KubernetesFile) -> Survey:
         (read_node(node, selected=name_of(node) in selected) for node in found), key=lambda node: node.name
     )
     calico = find_calico(look)
-    taken = find_taken(look, nodes, calico)
+    kubeadm = read_kubeadm(look)
+    taken = find_taken(look, nodes, calico, kubeadm)
     return Survey(
         name=file.name,
         description=file.description,
@@ -143,6 +163,7 @@ def survey(api: Reader, file: KubernetesFile) -> Survey:
         nodes=tuple(nodes),
         calico=calico,
         taken=taken,
+        pod_ranges=find_pod_ranges(calico, kubeadm),
         unseen=look.unseen,
     )
 

@@ -295,6 +295,13 @@ def put_back(api: Patcher, target: Target, entry: Entry, journal: Journal) -> Pu
 def _put_back(api: Patcher, target: Target, entry: Entry) -> PutBack:
     found = api.find(target.resource, target.name)
     if found is None:
+        # A kind that is not served answers 404, too: CRDs being replaced, an API server of Calico's removed.
+        if target.resource.plural not in api.serves(target.resource.group, target.resource.version):
+            raise NotRestored(
+                f"nobody can look whether it is as before: the cluster serves no {target.resource} now",
+                where=target.where,
+                remedy=f"when it does again: {BY_OPTION}",
+            )
         return PutBack(f"{target.where} is gone: nothing to put back", is_as_before=False)
     if text(lookup(found, "metadata", "uid")) != entry.uid:
         said = f"{target.where} was deleted and made anew since: left as it is"

@@ -5,8 +5,9 @@ Raw v1 pools are checked by nobody, and no pool is ever checked against nodes an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from ipaddress import IPv4Network
+from typing import NamedTuple
 
 import yaml
 
@@ -30,8 +31,26 @@ KUBEADM_CONFIG = "kubeadm-config"
 _GUESSED_PREFIX = 16  # where a cluster's Services begin is known, where they end is not
 
 
-def find_taken(look: Look, nodes: Iterable[NodeFacts], calico: CalicoFacts | None) -> dict[IPv4Network, str]:
-    """Every IPv4 range the cluster is known to use: pools, pods, Services, nodes, left-over blocks."""
+class Kubeadm(NamedTuple):
+    """Ranges as kubeadm was told them; none where it did not make the cluster.
+
+    Attributes:
+        pods: What kube-proxy takes for the pods', and controllers share out among the nodes.
+        services: ClusterIPs.
+    """
+
+    pods: tuple[IPv4Network, ...] = ()
+    services: tuple[IPv4Network, ...] = ()
+
+
+def find_taken(
+    look: Look, nodes: Iterable[NodeFacts], calico: CalicoFacts | None, kubeadm: Kubeadm
+) -> dict[IPv4Network, str]:
+    """Every IPv4 range the cluster is known to use: pools, pods, Services, nodes, left-over blocks.
+
+    What kubeadm sets aside for pods is not in use where Calico's IPAM hands out addresses: that goes by its
+    pools, and a pool there is what kube-proxy knows as pods.
+    """
     taken: dict[IPv4Network, str] = {}
 
     def take(network: object, what: str) -> None:
@@ -46,9 +65,9 @@ def find_taken(look: Look, nodes: Iterable[NodeFacts], calico: CalicoFacts | Non
             take(IPv4Network(address), f"address of node {node.name}")
         for network in node.pod_ranges:
             take(network, f"pods of node {node.name}")
-    kubeadm = _kubeadm_networking(look)
-    for network in _networks(kubeadm.get("podSubnet")):
-        take(network, "pods (podSubnet of kubeadm-config)")
+    if calico is None or calico.ipam not in ("", "calico-ipam"):
+        for network in kubeadm.pods:
+            take(network, "pods (podSubnet of kubeadm-config)")
     for network, what in _services(look, kubeadm).items():
         take(network, what)
     if calico is not None:
@@ -64,7 +83,14 @@ def find_taken(look: Look, nodes: Iterable[NodeFacts], calico: CalicoFacts | Non
     return taken
 
 
-def _services(look: Look, kubeadm: Mapping[str, object]) -> dict[IPv4Network, str]:
+def find_pod_ranges(calico: CalicoFacts | None, kubeadm: Kubeadm) -> tuple[IPv4Network, ...]:
+    """Where the cluster's own pods are known to be."""
+    pools = (pool.range for pool in (calico.pools if calico else ()) if not pool.is_ours)
+    own = (network for network in pools if isinstance(network, IPv4Network))
+    return tuple(dict.fromkeys((*kubeadm.pods, *own)))
+
+
+def _services(look: Look, kubeadm: Kubeadm) -> dict[IPv4Network, str]:
     """The range of ClusterIPs: from ServiceCIDRs (Kubernetes 1.33), kubeadm, else what can be seen of it."""
     found: dict[IPv4Network, str] = {}
     if look.serves(SERVICE_RANGES.group, SERVICE_RANGES.version, SERVICE_RANGES.plural):
@@ -72,7 +98,7 @@ def _services(look: Look, kubeadm: Mapping[str, object]) -> dict[IPv4Network, st
             for cidr in texts(lookup(service_range, "spec", "cidrs")):
                 for network in _networks(cidr):
                     found[network] = f"Services (ServiceCIDR {name_of(service_range)})"
-    for network in _networks(kubeadm.get("serviceSubnet")):
+    for network in kubeadm.services:
         found.setdefault(network, "Services (serviceSubnet of kubeadm-config)")
     if found:
         return found
@@ -86,21 +112,21 @@ def _services(look: Look, kubeadm: Mapping[str, object]) -> dict[IPv4Network, st
     return dict.fromkeys(sorted(guesses), "Services (guessed around existing ClusterIPs)")
 
 
-def _kubeadm_networking(look: Look) -> Mapping[str, object]:
-    """The networking part of kubeadm's configuration; empty where kubeadm did not make the cluster."""
+def read_kubeadm(look: Look) -> Kubeadm:
+    """What kubeadm was told."""
     found = look.find(CONFIG_MAPS, KUBEADM_CONFIG, namespace="kube-system")
     configuration = document(lookup(found, "data", "ClusterConfiguration"))
     try:
         networking = lookup(yaml.safe_load(configuration), "networking")
     except (yaml.YAMLError, ValueError, RecursionError):
         look.note(f"{CONFIG_MAPS} kube-system/{KUBEADM_CONFIG}", "is no YAML")
-        return {}
-    return networking if isinstance(networking, Mapping) else {}
+        return Kubeadm()
+    return Kubeadm(_networks(lookup(networking, "podSubnet")), _networks(lookup(networking, "serviceSubnet")))
 
 
-def _networks(value: object) -> list[IPv4Network]:
+def _networks(value: object) -> tuple[IPv4Network, ...]:
     """IPv4 ranges out of a list with commas, as dual-stack settings are written."""
-    return [network for part in text(value).split(",") if (network := ipv4_network(part))]
+    return tuple(network for part in text(value).split(",") if (network := ipv4_network(part)))
 
 
 def _join(networks: Iterable[IPv4Network]) -> str:

@@ -19,7 +19,9 @@ from pytest_calico_perf.cluster.kubernetes.switch import (
     uid_of_cluster,
 )
 from pytest_calico_perf.cluster.kubernetes.target import Target
-from pytest_calico_perf.errors import ClusterProblem, NotRestored
+from pytest_calico_perf.errors import ApiProblem, ClusterProblem, NotRestored
+
+_FORBIDDEN = 403
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,13 @@ class Unfinished:
     entry: Entry
 
 
-def unfinished(api: Reader, journal: Journal) -> list[Unfinished]:
+def unfinished(api: Reader, journal: Journal | None) -> list[Unfinished]:
     """Every switch of this cluster that was not taken back, be it noted on the object or on this machine.
+
+    Args:
+        api: Of the cluster.
+        journal: Where this machine notes it; None where nobody may ask which cluster this is, so that only
+            the notes on objects count.
 
     Raises:
         NotRestored: A note cannot be read, or is of another cluster.
@@ -44,9 +51,9 @@ def unfinished(api: Reader, journal: Journal) -> list[Unfinished]:
     """
     look = Look(api)
     calico = find_api(look)
-    on_disk = journal.read()
+    on_disk = journal.read() if journal else None
     if calico is None:
-        if on_disk is not None:
+        if journal and on_disk:
             raise NotRestored(
                 f"{on_disk.resource} {on_disk.name} was switched by {on_disk.who}, and the cluster serves no "
                 "pools now",
@@ -59,7 +66,7 @@ def unfinished(api: Reader, journal: Journal) -> list[Unfinished]:
         for resource, name, thing in _candidates(look, calico)
         if (entry := note_on(thing, resource, name)) is not None
     ]
-    if found or on_disk:
+    if journal and (found or on_disk):
         cluster = uid_of_cluster(api)
         for each in found:
             _refuse_other_cluster(each, cluster)
@@ -67,6 +74,39 @@ def unfinished(api: Reader, journal: Journal) -> list[Unfinished]:
     if on_disk and (on_disk.resource, on_disk.name) not in known:
         found.append(Unfinished(Target.noted(on_disk, calico), on_disk))
     return found
+
+
+def warn(api: Reader, *, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Every switch of this cluster that is not taken back, in sentences that say what to do about it.
+
+    For a run that switches nothing itself: what it measures now is not the cluster as its owner made it. No
+    more is asked for than permission to look; namespace kube-system is read where that is permitted.
+
+    Args:
+        api: Of the cluster.
+        environment: Where the journal is.
+
+    Raises:
+        NotRestored: A note cannot be read, or is of another cluster.
+        ApiProblem: The cluster cannot be asked.
+        ClusterProblem: The cluster cannot be told from others.
+    """
+    journal = None
+    try:
+        journal = Journal.of_cluster(uid_of_cluster(api), environment)
+    except ApiProblem as problem:
+        if problem.status != _FORBIDDEN:
+            raise
+    return [_warning(each) for each in unfinished(api, journal)]
+
+
+def _warning(each: Unfinished) -> str:
+    if each.entry.alive:
+        return f"{each.target.where} is switched right now, by {each.entry.who}: wait for that run to end"
+    remedy = f"put back what it changed: {BY_OPTION}"
+    if not each.entry.of_this_machine:
+        remedy = f"wait for that run; if it is over for good, {remedy}"
+    return f"{each.target.where} was switched and not put back, by {each.entry.who}: {remedy}"
 
 
 def recover(api: Patcher, *, deadline: float, environment: Mapping[str, str] = os.environ) -> list[str]:

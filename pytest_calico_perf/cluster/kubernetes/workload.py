@@ -10,11 +10,18 @@ from ipaddress import IPv4Address, IPv4Network
 
 from pytest_calico_perf.cluster.kubernetes import manifests
 from pytest_calico_perf.cluster.kubernetes.api import Api
-from pytest_calico_perf.cluster.kubernetes.endpoint import ANY, PORTS, PodEndpoint
+from pytest_calico_perf.cluster.kubernetes.endpoint import ANY, PORTS, PodEndpoint, host_ports
 from pytest_calico_perf.cluster.kubernetes.manifests import PodPlan
-from pytest_calico_perf.cluster.kubernetes.ours import MODE, selector
+from pytest_calico_perf.cluster.kubernetes.ours import MODE, refuse_others, selector
 from pytest_calico_perf.cluster.kubernetes.pod_failure import is_hopeless, is_ready, why_not_ready
-from pytest_calico_perf.cluster.kubernetes.resource import EVENTS, NAMESPACES, PODS, SERVICES, Json
+from pytest_calico_perf.cluster.kubernetes.resource import (
+    EVENTS,
+    NAMESPACES,
+    PODS,
+    SERVICES,
+    Json,
+    Resource,
+)
 from pytest_calico_perf.clusterfile import KubernetesFile
 from pytest_calico_perf.errors import ApiProblem, ClusterProblem, NotReady
 from pytest_calico_perf.model import EndpointKind, Mode
@@ -38,18 +45,20 @@ class RunningPod:
     def endpoint(self, api: Api, *, service: IPv4Address | None = None) -> PodEndpoint:
         """Where commands run in it; with `service`, as clients see it behind that ClusterIP."""
         host = self.plan.kind is EndpointKind.HOST
+        own = host_ports() if host else itertools.cycle(PORTS)
+        ports = itertools.cycle(manifests.SERVICE_PORTS) if service else own
         return PodEndpoint(
             api,
             self.plan.namespace,
             self.plan.name,
             {"nginx": manifests.WEB, ANY: manifests.TOOLS},
-            name=self.plan.node if host else f"pod {self.plan.name}",
+            name=self.plan.title if host else f"pod {self.plan.title}",
             kind=self.plan.kind,
             node=self.plan.node,
             address=str(service or self.address),
             own_address=str(self.address),
             scratch=manifests.SCRATCH,
-            ports=itertools.cycle(manifests.SERVICE_PORTS if service else PORTS),
+            ports=ports,
         )
 
     def enter(self) -> str:
@@ -62,8 +71,8 @@ class RunningPod:
 class Started:
     """What came of a set of pods: each one runs or has its problem."""
 
-    pods: Mapping[str, RunningPod]
-    problems: Mapping[str, ClusterProblem] = field(default_factory=dict)
+    pods: Mapping[PodPlan, RunningPod]
+    problems: Mapping[PodPlan, ClusterProblem] = field(default_factory=dict)
 
 
 class Workload:
@@ -84,12 +93,23 @@ class Workload:
         name = f"calico-perf-{run}"
         self.namespace = file.namespace or name
         self.host_namespace = file.namespace or f"{name}-hosts"
+        self._made: dict[tuple[Resource, str], None] = {}
+
+    @property
+    def made(self) -> tuple[tuple[Resource, str], ...]:
+        """Kind and name of everything that was asked for, whether or not it came."""
+        return tuple(self._made)
+
+    def named(self, words: str) -> str:
+        """The name of an object of this run: nobody else's, whatever namespace it is in."""
+        return f"{words}-{self._run}"
 
     def make_namespaces(self) -> None:
         """Make what the run needs, unless the file names one that is there.
 
         Raises:
             ApiProblem: It may not be made.
+            ClusterProblem: Somebody else has one of that name.
         """
         if self._file.namespace:
             self._api.get(NAMESPACES, self._file.namespace)
@@ -98,7 +118,7 @@ class Workload:
         if self._file.hosts == "pod":
             levels[self.host_namespace] = "privileged"
         for name, level in levels.items():
-            self._api.apply(NAMESPACES, manifests.namespace(name, self._run, self._owner, level=level))
+            self._apply(NAMESPACES, manifests.namespace(name, self._run, self._owner, level=level))
 
     def start(self, plans: Sequence[PodPlan], ranges: Mapping[Mode, IPv4Network]) -> Started:
         """Make pods and wait for them, all at once.
@@ -107,16 +127,19 @@ class Workload:
             plans: The pods.
             ranges: Where the addresses of a mode's pods must be from.
         """
-        problems: dict[str, ClusterProblem] = {}
+        problems: dict[PodPlan, ClusterProblem] = {}
         asked = []
         for plan in plans:
             try:
-                self._api.apply(PODS, manifests.pod(plan, self._run, self._file), namespace=plan.namespace)
+                body = manifests.pod(plan, self._run, self._owner, self._file)
+                self._apply(PODS, body, namespace=plan.namespace)
                 asked.append(plan)
             except ApiProblem as problem:
-                problems[plan.name] = _refused(plan, problem)
+                problems[plan] = _refused(plan, problem)
+            except ClusterProblem as problem:
+                problems[plan] = problem
         until = time.monotonic() + self._file.timeouts.pods
-        pods: dict[str, RunningPod] = {}
+        pods: dict[PodPlan, RunningPod] = {}
         for namespace in dict.fromkeys(plan.namespace for plan in asked):
             names = {plan.name for plan in asked if plan.namespace == namespace}
             seen = self._settled(namespace, names, until)
@@ -124,9 +147,9 @@ class Workload:
                 if plan.namespace != namespace:
                     continue
                 try:
-                    pods[plan.name] = self._checked(plan, seen.get(plan.name), ranges)
+                    pods[plan] = self._checked(plan, seen.get(plan.name), ranges)
                 except ClusterProblem as problem:
-                    problems[plan.name] = problem
+                    problems[plan] = problem
         return Started(pods, problems)
 
     def expose(self, mode: Mode) -> IPv4Address:
@@ -134,11 +157,12 @@ class Workload:
 
         Raises:
             ApiProblem: It may not be made.
+            ClusterProblem: Somebody else has one of that name.
             NotReady: It was given no IPv4 address.
         """
-        name = f"{mode}-server"
-        body = manifests.service(name, self.namespace, self._run, mode)
-        made = self._api.apply(SERVICES, body, namespace=self.namespace)
+        name = self.named(f"{mode}-server")
+        body = manifests.service(name, self.namespace, self._run, self._owner, mode)
+        made = self._apply(SERVICES, body, namespace=self.namespace)
         try:
             return IPv4Address(str(lookup(made, "spec", "clusterIP")))
         except ValueError:
@@ -156,7 +180,8 @@ class Workload:
         """
         labels = f"{selector(self._run)},{MODE}={mode}"
         for pod in self._api.list(PODS, namespace=self.namespace, labels=labels):
-            self._api.delete(PODS, str(lookup(pod, "metadata", "name")), namespace=self.namespace)
+            name, uid = (str(lookup(pod, "metadata", key)) for key in ("name", "uid"))
+            self._api.delete(PODS, name, namespace=self.namespace, uid=uid)
         gone = self._api.wait_for(
             PODS,
             lambda pods: None if pods else True,
@@ -166,6 +191,15 @@ class Workload:
         )
         if not gone:
             raise NotReady(f"the pods of mode {mode} do not go away", where=self.namespace)
+
+    def _apply(self, resource: Resource, body: Json, *, namespace: str = "") -> Json:
+        """Make an object, which takes over whatever has its name: so that must be nobody else's."""
+        name = str(lookup(body, "metadata", "name"))
+        place = f"{namespace}/{name}" if namespace else name
+        there = self._api.find(resource, name, namespace=namespace)
+        refuse_others(there, self._run, f"{resource.kind} {place}")
+        self._made[resource, name] = None
+        return self._api.apply(resource, body, namespace=namespace)
 
     def _settled(self, namespace: str, names: set[str], until: float) -> dict[str, Json]:
         """The pods as they are once each is ready or hopeless, or time is up."""

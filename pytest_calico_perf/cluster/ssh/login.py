@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,13 +25,8 @@ from paramiko.ssh_exception import IncompatiblePeer, NoValidConnectionsError
 from pytest_calico_perf.cluster.ssh.hostkeys import HostKeyCheck
 from pytest_calico_perf.cluster.ssh.keys import Keys, not_let_in
 from pytest_calico_perf.cluster.ssh.proxy import ProxySocket
+from pytest_calico_perf.clusterfile.names import Hop, is_host, is_port, is_user
 from pytest_calico_perf.errors import HostProblem
-
-# Words of a host's or a user's name: they end up in ssh_config's tokens, which `Match exec` and ProxyCommand
-# hand to a shell (as in CVE-2023-51385).
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]*")
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@\\-]*")
-_HOP = re.compile(r"(?:(?P<user>[^@]+)@)?(?P<host>[^@:]+)(?::(?P<port>\d{1,5}))?")
 
 _KEEPALIVE = 10  # seconds without traffic after which we ask whether the other side is still there
 _UNACKNOWLEDGED = 15  # seconds without an acknowledgement after which it is not (tcp(7), TCP_USER_TIMEOUT)
@@ -95,9 +89,11 @@ class Login:
 
     def _hops(self) -> list[Connection]:
         """The connections to make, the outermost jump host's first."""
-        _check(_HOST, self.host, "host name")
-        if self.user is not None:
-            _check(_USER, self.user, "user name")
+        # They end up in tokens of ssh_config, which `Match exec` and ProxyCommand hand to a shell.
+        if not is_host(self.host):
+            raise HostProblem(f"{self.host!r} is no host name")
+        if self.user is not None and not is_user(self.user):
+            raise HostProblem(f"{self.user!r} is no user name")
         config = self._config()
         gateway = None
         for jump in self.jump.split(",") if self.jump else ():
@@ -189,16 +185,10 @@ def _transport(sock: Any, **options: Any) -> Transport:
 
 
 def _jump(text: str, config: Config, gateway: Connection | None) -> Connection:
-    match = _HOP.fullmatch(text)
-    if match is None:
+    hop = Hop.parse(text)
+    if hop is None or not (hop.port is None or is_port(hop.port)):
         raise HostProblem(f"{text!r} is no jump host", remedy="write [user@]host[:port]")
-    user, host, port = match["user"], match["host"], match["port"]
-    _check(_HOST, host, "host name")
-    if user is not None:
-        _check(_USER, user, "user name")
-    return Connection(
-        host, user=user, port=int(port) if port else None, config=config.clone(), gateway=gateway
-    )
+    return Connection(hop.host, user=hop.user, port=hop.port, config=config.clone(), gateway=gateway)
 
 
 def close(connection: Connection) -> None:
@@ -217,11 +207,6 @@ def _chain(connection: Connection) -> list[Connection]:
 
 def _place(hop: Connection) -> str:
     return f"{hop.user}@{hop.host}:{hop.port}"
-
-
-def _check(pattern: re.Pattern[str], word: str, what: str) -> None:
-    if not pattern.fullmatch(word):
-        raise HostProblem(f"{word!r} is no {what}")
 
 
 def _no_connection(hop: Connection, error: Exception, deadline: float) -> HostProblem:

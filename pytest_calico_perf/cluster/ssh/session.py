@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Sequence
@@ -24,14 +25,19 @@ exec "$@"
 """
 
 # Keeps a private folder for as long as somebody holds its standard input. What it repeats first shows that
-# the login shell adds nothing and changes nothing.
+# the login shell adds nothing and changes nothing. The folder will be removed with all that is in it, so that
+# its name is looked at: here, and by `Folder.make`, which a host may have lied to.
 _KEEPER = """\
-folder=$(mktemp -d "${TMPDIR:-/tmp}/calico-perf-XXXXXX") || exit 1
+folder=$(mktemp -d /tmp/calico-perf-XXXXXX) || exit 1
+case ${folder#/tmp/calico-perf-} in
+    "$folder" | '' | *[!A-Za-z0-9]*) printf 'mktemp made "%s"\\n' "$folder" >&2; exit 1 ;;
+esac
 trap 'rm -rf -- "$folder"' EXIT
 trap 'exit 1' HUP INT TERM
 printf '%s\\n%s\\n' "$1" "$folder"
 while read -r _; do :; done
 """
+_FOLDER = re.compile(r"/tmp/calico-perf-[A-Za-z0-9]{6,}")  # noqa: S108 - made by mktemp, on the host
 _ODD = 'it\'s "a" $HOME `b` \\ \\\\ !c *'
 # sshd counts a session until it next looks around, a moment after we were told how its command ended.
 _ROOM = 2.0  # seconds
@@ -134,7 +140,7 @@ class Folder:
         """Make one, and see on the way that the login shell is fit for our commands.
 
         Raises:
-            HostProblem: It is not, or there is no room for a folder.
+            HostProblem: It is not, there is no room for a folder, or what it names is none that we asked for.
         """
         keeper = session.launch(["mktemp"], ["sh", "-c", _KEEPER, "sh", _ODD], limit=_FOREVER)
         keeper.follow_in_background()
@@ -142,8 +148,14 @@ class Folder:
         while keeper.stdout.count("\n") < 2 and keeper.running and time.monotonic() < end:
             time.sleep(0.01)
         greeting, _, path = keeper.stdout.removesuffix("\n").rpartition("\n")
-        if greeting == _ODD and path.startswith("/"):
-            return cls(path, keeper)
+        if greeting == _ODD and path:
+            if _FOLDER.fullmatch(path):
+                return cls(path, keeper)
+            raise HostProblem(
+                f"no private folder of ours is there: {path[:200]!r}",
+                where=session.node,
+                remedy="see what its login shell and mktemp do: they were asked for /tmp/calico-perf-XXXXXX",
+            )
         words = keeper.finish(deadline=1).last_words
         if greeting in ("", _ODD):
             raise HostProblem(

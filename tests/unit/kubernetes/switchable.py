@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import socket
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from pytest_calico_perf.cluster.kubernetes.calico import CalicoFacts
 from pytest_calico_perf.cluster.kubernetes.detection import find_calico
 from pytest_calico_perf.cluster.kubernetes.journal import Entry, Journal
+from pytest_calico_perf.cluster.kubernetes.ours import owner
 from pytest_calico_perf.cluster.kubernetes.reading import Look
 from pytest_calico_perf.cluster.kubernetes.resource import (
     DAEMON_SETS,
@@ -26,7 +27,7 @@ from pytest_calico_perf.errors import ApiProblem
 from tests.unit.kubernetes.objects import RAW_API, InMemory, calico_node, named, pool
 
 UID = "0a1b2c3d-0000-4000-8000-000000000001"
-DEAD = f"tester on {socket.gethostname()}, process 999999999 started at 1"
+DEAD = re.sub(r"process \d+ started at \d+", "process 999999999 started at 1", owner())
 ELSEWHERE = "somebody on another-machine, process 1 started at 1"
 CIDR = "10.244.0.0/16"
 POOL = "default-ipv4-ippool"

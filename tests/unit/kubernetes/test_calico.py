@@ -6,6 +6,7 @@ import pytest
 
 from pytest_calico_perf.cluster.kubernetes.calico import Backend, CalicoFacts, ManagedBy, pool_mode, release
 from pytest_calico_perf.cluster.kubernetes.detection import find_api, find_calico
+from pytest_calico_perf.cluster.kubernetes.nodes import NodeFacts
 from pytest_calico_perf.cluster.kubernetes.reading import Look
 from pytest_calico_perf.cluster.kubernetes.resource import CONFIG_MAPS, DAEMON_SETS, INSTALLATIONS
 from pytest_calico_perf.errors import ApiProblem
@@ -44,15 +45,26 @@ def test_the_api_group_follows_calicos_own_rule(served, api):
 
 def test_only_aggregated_and_native_apis_check_what_is_written():
     assert [api.validates for api in (RAW_API, AGGREGATED_API, NATIVE_API)] == [False, True, True]
-    assert [api.native for api in (RAW_API, AGGREGATED_API, NATIVE_API)] == [False, False, True]
 
 
-def test_an_api_server_of_calicos_that_is_down_leaves_the_crds_and_is_noted():
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 511])
+@pytest.mark.parametrize("group", [V3, RAW])
+def test_an_api_server_of_calicos_that_is_down_ends_it_and_is_no_cluster_with_raw_crds(group, status):
     cluster = InMemory(RAW, V3)
-    cluster.broken[V3] = 503
+    cluster.broken[group] = status
+    with pytest.raises(ApiProblem, match=f"Calico's API server is down.* {status}.*; try again") as caught:
+        find_api(Look(cluster))
+    assert caught.value.status == status
+
+
+def test_an_api_server_of_others_that_is_down_is_noted():
+    cluster = manifest_cluster()
+    cluster.broken[INSTALLATIONS.group, INSTALLATIONS.version] = 503
     look = Look(cluster)
-    assert find_api(look) == RAW_API
-    assert look.unseen == ("projectcalico.org/v3: its server answers 503",)
+    found = find_calico(look)
+    assert found is not None
+    assert found.managed_by is ManagedBy.MANIFEST
+    assert look.unseen == ("operator.tigera.io/v1: its server answers 503",)
 
 
 def test_an_api_that_cannot_be_reached_is_a_problem_and_not_a_cluster_without_calico():
@@ -230,10 +242,34 @@ def test_a_pool_of_ours_is_no_default_pool():
         ({"ipipMode": "Always", "allowedUses": ["Workload"]}, False),
         ({"ipipMode": "Always", "disabled": True}, False),
         ({"vxlanMode": "Always"}, False),
+        ({"ipipMode": "Always", "by": "pytest-calico-perf"}, False),
+        ({"ipipMode": "Always", "nodeSelector": "!all()"}, False),
     ],
 )
 def test_who_gives_tunnels_their_addresses(spec, gives):
-    assert calico(manifest_cluster(pool(**spec))).gives_tunnels(Encapsulation.IPIP) is gives
+    found = calico(manifest_cluster(pool(**spec)))
+    assert found.gives_tunnels(Encapsulation.IPIP, [NodeFacts("node1"), NodeFacts("node2")]) is gives
+
+
+@pytest.mark.parametrize(
+    ("addresses", "gives"),
+    [
+        (("10.244.1.1", "10.244.2.1"), True),
+        (("10.244.1.1", None), False),
+        ((None, None), False),
+        (("10.244.1.1", "198.19.3.1"), False),  # of a pool of another run, which will be gone
+        (("10.244.1.1", "no address"), False),
+        ((), False),
+    ],
+)
+def test_a_pool_for_some_nodes_gives_tunnels_where_nodes_have_an_address_of_it(addresses, gives):
+    found = calico(manifest_cluster(pool(ipipMode="Always", nodeSelector="zone == 'a'")))
+    nodes = [
+        NodeFacts(f"node{number}", tunnel_addresses={"ipip": address} if address else {})
+        for number, address in enumerate(addresses)
+    ]
+    assert found.gives_tunnels(Encapsulation.IPIP, nodes) is gives
+    assert not found.gives_tunnels(Encapsulation.VXLAN, nodes)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from pytest_calico_perf.cluster.kubernetes import manifests
+from pytest_calico_perf.cluster.kubernetes import manifests, ours
 from pytest_calico_perf.cluster.kubernetes.manifests import PodPlan
+from pytest_calico_perf.cluster.kubernetes.resource import Json
 from pytest_calico_perf.clusterfile import parse
 from pytest_calico_perf.model import Mode
 
@@ -27,11 +28,23 @@ def cluster_file(**fields: object):
 
 
 def pod(plan: PodPlan, **fields: object):
-    return manifests.pod(plan, "bcdfgh", cluster_file(**fields))
+    return manifests.pod(plan, "bcdfgh", OWNER, cluster_file(**fields))
 
 
-CLIENT = PodPlan("bgp-client", "calico-perf-bcdfgh", "node1", "client", Mode.BGP, "calico-perf-bgp-bcdfgh")
-HOST = PodPlan("host-1", "calico-perf-bcdfgh-hosts", "node1", "host")
+OWNER = "tester on here"
+CLIENT = PodPlan(
+    "bgp-client-bcdfgh", "calico-perf-bcdfgh", "node1", "client", Mode.BGP, "calico-perf-bgp-bcdfgh"
+)
+HOST = PodPlan("host-1-bcdfgh", "calico-perf-bcdfgh-hosts", "node1", "host")
+
+
+def everything() -> tuple[Json, ...]:
+    return (
+        pod(CLIENT),
+        pod(HOST),
+        manifests.namespace("n", "bcdfgh", OWNER, level="restricted"),
+        manifests.service("s", "n", "bcdfgh", OWNER, Mode.IPIP),
+    )
 
 
 def test_a_pod_under_test_keeps_to_the_restricted_level():
@@ -86,8 +99,8 @@ def test_a_pod_is_pinned_to_its_node_and_its_pool():
 
 
 def test_a_pod_of_mode_current_asks_for_no_pool():
-    plan = PodPlan("current-client", "ns", "node1", "client", Mode.CURRENT)
-    assert pod(plan)["metadata"]["annotations"] == {}
+    plan = PodPlan("current-client-bcdfgh", "ns", "node1", "client", Mode.CURRENT)
+    assert pod(plan)["metadata"]["annotations"] == {ours.OWNER: OWNER}
 
 
 def test_the_cluster_files_wishes_reach_the_pod():
@@ -113,10 +126,10 @@ def test_the_cluster_files_wishes_reach_the_pod():
 
 
 def test_a_service_stands_before_the_server_of_its_mode_only():
-    made = manifests.service("bgp-server", "ns", "bcdfgh", Mode.BGP)
-    server = pod(PodPlan("bgp-server", "ns", "node2", "server", Mode.BGP))["metadata"]["labels"]
+    made = manifests.service("bgp-server-bcdfgh", "ns", "bcdfgh", OWNER, Mode.BGP)
+    server = pod(PodPlan("bgp-server-bcdfgh", "ns", "node2", "server", Mode.BGP))["metadata"]["labels"]
     client = pod(CLIENT)["metadata"]["labels"]
-    other = pod(PodPlan("ipip-server", "ns", "node2", "server", Mode.IPIP))["metadata"]["labels"]
+    other = pod(PodPlan("ipip-server-bcdfgh", "ns", "node2", "server", Mode.IPIP))["metadata"]["labels"]
     selector = made["spec"]["selector"]
     assert selector.items() <= server.items()
     assert not selector.items() <= client.items()
@@ -128,6 +141,15 @@ def test_a_service_stands_before_the_server_of_its_mode_only():
 
 
 def test_everything_is_json():
-    for made in (pod(CLIENT), pod(HOST), manifests.namespace("n", "bcdfgh", "me", level="restricted"),
-                 manifests.service("s", "n", "bcdfgh", Mode.IPIP)):  # fmt: skip
+    for made in everything():
         assert json.loads(json.dumps(made)) == made
+
+
+def test_everything_says_who_made_it():
+    for made in everything():
+        assert made["metadata"]["annotations"][ours.OWNER] == OWNER
+        assert made["metadata"]["labels"].items() >= dict(ours.labels("bcdfgh")).items()
+
+
+def test_people_call_a_host_by_its_node_and_a_pod_by_mode_and_role():
+    assert (HOST.title, CLIENT.title) == ("node1", "bgp-client")

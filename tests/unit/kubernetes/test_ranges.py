@@ -17,6 +17,7 @@ from tests.unit.kubernetes.objects import (
     RAW,
     RAW_API,
     InMemory,
+    calico_config,
     file,
     kubeadm_config,
     manifest_cluster,
@@ -31,9 +32,29 @@ def net(text: str) -> IPv4Network:
     return IPv4Network(text)
 
 
+def first(_: int) -> int:
+    return 0
+
+
 class TestFree:
     def test_the_first_ones(self):
-        assert free(2, 24, net("198.19.0.0/16"), {}) == [net("198.19.0.0/24"), net("198.19.1.0/24")]
+        assert free(2, 24, net("198.19.0.0/16"), {}, start=first) == [
+            net("198.19.0.0/24"),
+            net("198.19.1.0/24"),
+        ]
+
+    def test_from_a_place_on_and_around(self):
+        inside = net("198.19.0.0/22")
+        found = free(3, 24, inside, {net("198.19.3.0/24"): "pool a"}, start=lambda places: places - 2)
+        assert found == [net("198.19.2.0/24"), net("198.19.0.0/24"), net("198.19.1.0/24")]
+
+    def test_by_chance_so_that_two_runs_seldom_choose_the_same(self):
+        inside = net("198.19.0.0/16")
+        assert len({free(1, 30, inside, {})[0] for _ in range(20)}) > 1
+
+    def test_a_range_with_no_place_at_all(self):
+        with pytest.raises(ClusterProblem, match="room for 0 of 1"):
+            free(1, 22, net("198.19.0.0/24"), {})
 
     def test_around_what_is_taken(self):
         taken = {
@@ -41,7 +62,7 @@ class TestFree:
             net("198.19.2.0/23"): "subnet of node b",
             net("10.0.0.0/8"): "c",
         }
-        assert free(3, 24, net("198.19.0.0/16"), taken) == [
+        assert free(3, 24, net("198.19.0.0/16"), taken, start=first) == [
             net("198.19.1.0/24"),
             net("198.19.4.0/24"),
             net("198.19.5.0/24"),
@@ -61,30 +82,33 @@ class TestFree:
 
     def test_a_wide_range_full_of_holes_is_searched_quickly(self):
         taken = {IPv4Network((0x0A000000 + 512 * index, 24)): f"pool {index}" for index in range(2000)}
-        found = free(1, 23, net("10.0.0.0/8"), taken)
+        found = free(1, 23, net("10.0.0.0/8"), taken, start=first)
         assert found == [IPv4Network((0x0A000000 + 512 * 2000, 23))]
 
     @given(
         count=st.integers(1, 8),
         prefix=st.integers(24, 30),
         taken=st.lists(st.tuples(st.integers(0, 255), st.integers(20, 32)), max_size=12),
+        chance=st.floats(0, 1, exclude_max=True),
     )
-    def test_free_ranges_are_inside_apart_and_first(self, count, prefix, taken):
+    def test_free_ranges_are_inside_apart_and_the_first_from_a_place_on(self, count, prefix, taken, chance):
         inside = net("198.19.0.0/24")
         used = {
             IPv4Network((int(inside.network_address) + offset, length), strict=False): "something"
             for offset, length in taken
         }
+        places = list(inside.subnets(new_prefix=prefix))
+        begin = int(chance * len(places))
         room = [
             each
-            for each in inside.subnets(new_prefix=prefix)
+            for each in places[begin:] + places[:begin]
             if not any(each.overlaps(network) for network in used)
         ]
         if len(room) >= count:
-            assert free(count, prefix, inside, used) == room[:count]
+            assert free(count, prefix, inside, used, start=lambda _: begin) == room[:count]
         else:
             with pytest.raises(ClusterProblem, match=f"room for {len(room)} of {count}"):
-                free(count, prefix, inside, used)
+                free(count, prefix, inside, used, start=lambda _: begin)
 
 
 def taken(cluster: InMemory) -> dict[str, str]:
@@ -131,6 +155,18 @@ class TestTaken:
             kubeadm_config("10.244.0.0/16,fd00:10:244::/56", "fd00:10:96::/112,10.100.0.0/16")
         ]
         assert taken(cluster)["10.100.0.0/16"] == "Services (serviceSubnet of kubeadm-config)"
+
+    def test_what_kubeadm_keeps_for_pods_has_room_outside_of_every_pool_where_calico_hands_out(self):
+        cluster = manifest_cluster(pool(cidr="10.244.0.0/17"))
+        assert set(taken(cluster)) >= {"10.244.0.0/17"}
+        assert "10.244.0.0/16" not in taken(cluster)
+        [found] = free(1, 24, net("10.244.0.0/16"), survey(cluster, file()).taken)
+        assert found.subnet_of(net("10.244.128.0/17"))
+
+    def test_what_kubeadm_keeps_for_pods_is_in_use_where_others_hand_it_out(self):
+        cluster = manifest_cluster(pool(cidr="192.168.0.0/16"))
+        cluster.objects["", "v1", "configmaps"] = [calico_config(ipam="host-local"), kubeadm_config()]
+        assert taken(cluster)["10.244.0.0/16"] == "pods (podSubnet of kubeadm-config)"
 
     def test_pod_ranges_of_nodes(self):
         cluster = manifest_cluster(pool(cidr="192.168.0.0/16"))

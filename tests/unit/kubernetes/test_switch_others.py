@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
 import pytest
@@ -12,6 +13,7 @@ from pytest_calico_perf.errors import ApiProblem, ClusterProblem, NotRestored
 from pytest_calico_perf.model import Mode
 from tests.unit.kubernetes.switchable import (
     CIDR,
+    DEAD,
     POOL,
     Cluster,
     journal,
@@ -113,7 +115,7 @@ def test_a_second_run_is_refused_and_told_who_and_since_when(cluster, tmp_path):
     second = switch(cluster, tmp_path / "two", run="second")
     for mode in (Mode.BGP, Mode.CURRENT):
         with pytest.raises(
-            ClusterProblem, match=r"switched already, by run bcdfgh \(tester on .*\), since \d{4}-"
+            ClusterProblem, match=rf"switched already, by run bcdfgh \({re.escape(DEAD)}\), since \d{{4}}-"
         ):
             second.to(mode)
     assert not (tmp_path / "two").exists()
@@ -169,4 +171,34 @@ def test_a_pool_that_was_made_anew_is_not_ours_to_put_back(tmp_path):
     one.restore()
     assert said == [f"pool {POOL} was deleted and made anew since: left as it is"]
     assert cluster.modes == ("Never", "Always")
+    assert not journal(cluster, tmp_path).path.exists()
+
+
+@pytest.mark.parametrize("make", [manifest, operator])
+def test_a_kind_that_is_not_served_any_more_is_not_an_object_that_is_gone(make, tmp_path):
+    cluster = make()
+    one = switch(cluster, tmp_path)
+    one.to(Mode.VXLAN)
+    target = one.target.resource
+    group, key = (target.group, target.version), (target.group, target.version, target.plural)
+    served, objects = cluster.served.pop(group), cluster.objects.pop(key)
+    with pytest.raises(NotRestored, match=f"the cluster serves no {target} now") as caught:
+        one.restore()
+    assert "--calico-restore" in str(caught.value)
+    assert journal(cluster, tmp_path).path.exists()
+    cluster.served[group], cluster.objects[key] = served, objects
+    one.restore()
+    assert cluster.modes == ("Always", "Never")
+    assert not journal(cluster, tmp_path).path.exists()
+
+
+def test_a_pool_that_is_gone_while_its_kind_is_served_is_done_with(tmp_path):
+    cluster = manifest()
+    one = switch(cluster, tmp_path)
+    one.to(Mode.VXLAN)
+    cluster.objects.pop((one.target.resource.group, one.target.resource.version, one.target.resource.plural))
+    said = []
+    one._tell = said.append
+    one.restore()
+    assert said == [f"pool {POOL} is gone: nothing to put back"]
     assert not journal(cluster, tmp_path).path.exists()

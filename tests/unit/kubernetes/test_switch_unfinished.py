@@ -9,11 +9,12 @@ import pytest
 from pytest_calico_perf.cluster.kubernetes.journal import ANNOTATION
 from pytest_calico_perf.cluster.kubernetes.ours import owner
 from pytest_calico_perf.cluster.kubernetes.resource import NAMESPACES, CalicoApi
-from pytest_calico_perf.cluster.kubernetes.unfinished import recover, restore, unfinished
-from pytest_calico_perf.errors import ClusterProblem, NotRestored
+from pytest_calico_perf.cluster.kubernetes.unfinished import recover, restore, unfinished, warn
+from pytest_calico_perf.errors import ApiProblem, ClusterProblem, NotRestored
 from pytest_calico_perf.model import Mode
 from tests.unit.kubernetes.objects import RAW, RAW_API, V3
 from tests.unit.kubernetes.switchable import (
+    DEAD,
     ELSEWHERE,
     POOL,
     Cluster,
@@ -38,7 +39,12 @@ def restored(cluster, folder) -> list[str]:
     return restore(cluster, deadline=0.0, environment=environment(folder))
 
 
+def warned(cluster, folder) -> list[str]:
+    return warn(cluster, environment=environment(folder))
+
+
 def test_where_nothing_was_switched_there_is_nothing_to_do(cluster, tmp_path):
+    assert warned(cluster, tmp_path) == []
     assert restored(cluster, tmp_path) == []
     assert recovered(cluster, tmp_path) == []
     assert not cluster.patches
@@ -142,3 +148,63 @@ def test_what_somebody_changed_since_the_kill_is_left_alone_by_the_next_run(tmp_
             act(cluster, tmp_path)
     assert cluster.state == state
     assert journal(cluster, tmp_path).path.exists()
+
+
+@pytest.mark.parametrize(
+    ("who", "words"),
+    [
+        (DEAD, f"was switched and not put back, by run bcdfgh ({DEAD})"),
+        (ELSEWHERE, f"was switched and not put back, by run bcdfgh ({ELSEWHERE})"),
+    ],
+)
+def test_a_run_that_only_measures_is_told_of_a_switch_that_was_not_put_back(who, words, cluster, tmp_path):
+    switch(cluster, tmp_path, owner=who).to(Mode.VXLAN)
+    state = cluster.state
+    [said] = warned(cluster, tmp_path)
+    assert words in said
+    assert "put back what it changed: pytest --calico-cluster=FILE --calico-restore" in said
+    assert cluster.state == state
+    restored(cluster, tmp_path)
+    assert warned(cluster, tmp_path) == []
+
+
+def test_a_run_that_only_measures_is_told_of_one_that_switches_right_now(cluster, tmp_path):
+    switch(cluster, tmp_path, owner=owner()).to(Mode.VXLAN)
+    [said] = warned(cluster, tmp_path)
+    assert "is switched right now, by run bcdfgh" in said
+    assert "--calico-restore" not in said
+
+
+def test_permission_to_look_is_enough_to_be_told_by_the_note_on_the_object(cluster, tmp_path):
+    cluster.refused.add(NAMESPACES.plural)
+    assert warned(cluster, tmp_path) == []
+    cluster.refused.clear()
+    switch(cluster, tmp_path / "elsewhere").to(Mode.VXLAN)
+    cluster.refused.add(NAMESPACES.plural)
+    [said] = warned(cluster, tmp_path)
+    assert "not put back, by run bcdfgh" in said
+
+
+def test_a_journal_alone_is_told_too(tmp_path):
+    cluster = manifest()
+    switch(cluster, tmp_path).to(Mode.VXLAN)
+    resource, name = cluster.holder
+    cluster.somebody_writes(resource, name, {"metadata": {"annotations": {ANNOTATION: None}}})
+    assert len(warned(cluster, tmp_path)) == 1
+    cluster.served.pop(RAW)
+    with pytest.raises(NotRestored, match="serves no pools now"):
+        warned(cluster, tmp_path)
+
+
+def test_a_note_that_cannot_be_read_is_no_cluster_to_measure(cluster, tmp_path):
+    resource, name = cluster.holder
+    cluster.somebody_writes(resource, name, {"metadata": {"annotations": {ANNOTATION: "{}"}}})
+    with pytest.raises(NotRestored, match="cannot be read"):
+        warned(cluster, tmp_path)
+
+
+def test_an_api_that_fails_is_not_a_cluster_that_nobody_switched(tmp_path):
+    cluster = manifest()
+    cluster.down = True
+    with pytest.raises(ApiProblem):
+        warned(cluster, tmp_path)
