@@ -48,6 +48,8 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@echo "Python packages: installing what tests and linters need into $(VENV)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@# Without its requirements, which exclude ours: docs/baselines.md says why that is enough.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "apache-otava>=0.8,<0.9"
 	@touch $@
 
 clean:

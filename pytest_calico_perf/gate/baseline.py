@@ -58,7 +58,7 @@ class Baseline:
             raise SettingProblem(
                 "needs Apache Otava, which is not installed",
                 where=GATE_FLAG,
-                remedy="pip install 'pytest-calico-perf[history]'",
+                remedy="pip install --no-deps 'apache-otava>=0.8,<0.9'",
             )
         self._file = read_run(request.file) if request.file else None
         self._store = Store(request.folder, cluster) if request.folder else None

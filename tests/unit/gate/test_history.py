@@ -18,7 +18,7 @@ from tests.unit.gate.earlier_runs import BGP, history, opened, result
 
 GATE = Gate(comparisons=30)
 with_otava = pytest.mark.skipif(
-    importlib.util.find_spec("otava") is None, reason="needs the extra `history` (apache-otava)"
+    importlib.util.find_spec("otava") is None, reason="needs apache-otava: docs/baselines.md"
 )
 
 
@@ -141,7 +141,7 @@ def test_change_points_are_shown_whatever_the_gate_is(tmp_path) -> None:
 
 def test_without_otava_the_gate_is_refused_with_what_to_install(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(change_points, "available", lambda: False)
-    with pytest.raises(SettingProblem, match=r"pip install 'pytest-calico-perf\[history\]'"):
+    with pytest.raises(SettingProblem, match="pip install --no-deps 'apache-otava"):
         Baseline(Request(folder=tmp_path, decides=Decides.HISTORY), "lab")
     folder = history(tmp_path / "runs", 12)
     assert not any("change points" in note for note in opened(folder=folder).notes([result(BGP, 50)], GATE))
