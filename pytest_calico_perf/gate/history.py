@@ -1,9 +1,9 @@
 """When a cell became slower: change points in the series of its runs, found by Apache Otava.
 
 Otava (E-divisive with Student's t: Fleming et al., Hunter: Using Change Point Detection to Hunt for
-Performance Regressions, ICPE 2023) needs some ten runs. It is not among our requirements: its own
-ones, for clients of databases and chats, exclude ours (python-dateutil of the kubernetes client). Only the module
-`otava.analysis` is imported, which needs numpy and scipy and nothing else: so `pip install --no-deps` brings it.
+Performance Regressions, ICPE 2023) needs some ten runs. It is not among our requirements: its own ones, for
+clients of databases and chats, exclude ours (python-dateutil of the kubernetes client). Only the module
+`otava.analysis` is imported, which needs numpy and scipy: so `pip install --no-deps` brings it.
 """
 
 from __future__ import annotations
