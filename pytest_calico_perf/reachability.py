@@ -14,6 +14,7 @@ only then.
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,8 @@ _BULK_BUFFER = "32K"
 _LIMIT = 10.0  # seconds for one command here; each has a shorter wait of its own
 _BULK_LIMIT = 6.0
 _SERVER_DEADLINE = 5.0
+_SERVICE_PATIENCE = 15.0
+_SERVICE_PAUSE = 0.5
 _IP_AND_ICMP_HEADER = 28
 _LARGEST_PACKET = 65535
 _SMALL = ("-c", "1", "-W", "1")
@@ -96,7 +99,7 @@ def check(cluster: Cluster, pair: EndpointPair) -> Reachability:
             not_checked["full-size ping"] = f"{pair.client.name} has neither ip nor /sys to read its MTU from"
         else:
             path_mtu = _full_size_ping(pair, interface_mtu)
-        bulk_bytes, missing = _bulk(pair)
+        bulk_bytes, missing = _bulk_through_service(pair) if pair.path.via_service else _bulk(pair)
     except _NoWay as no_way:
         raise _explained(cluster, pair, no_way) from None
     if missing:
@@ -191,6 +194,18 @@ def _bulk(pair: EndpointPair) -> tuple[dict[str, int], str]:
                 return {}, f"{pair.client.name}: iperf3 is not installed there"
             brought[direction] = _brought(answer, direction)
     return brought, ""
+
+
+def _bulk_through_service(pair: EndpointPair) -> tuple[dict[str, int], str]:
+    """As `_bulk`; kube-proxy takes a second or two to know a new Service (minSyncPeriod), or more."""
+    until = time.monotonic() + _SERVICE_PATIENCE
+    while True:
+        try:
+            return _bulk(pair)
+        except _NoWay:
+            if time.monotonic() > until:
+                raise
+        time.sleep(_SERVICE_PAUSE)
 
 
 def _brought(answer: CommandResult, direction: str) -> int:

@@ -16,7 +16,11 @@ from tests.unit.kubernetes.switchable import DEAD, ELSEWHERE
 RUN = "bcdfgh"
 NAMESPACE = f"calico-perf-{RUN}"
 OTHER_CONTAINER = ours.owner().rpartition(" in ")[0] + " in pid:[1]"
-UNKNOWN = pytest.mark.parametrize("owner", [ELSEWHERE, OTHER_CONTAINER, "x" * 5000, ""])
+UNKNOWN = pytest.mark.parametrize(
+    "owner",
+    [ELSEWHERE, OTHER_CONTAINER, "x" * 5000, ""],
+    ids=["elsewhere", "other-container", "long", "none"],
+)
 
 
 @pytest.fixture
