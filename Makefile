@@ -15,8 +15,9 @@ VENV_PACKAGE := $(shell $(PYTHON) -c 'import ensurepip' 2>/dev/null || echo pyth
 compare: install
 	$(BIN)/pytest $(ARGS) --html=report.html --self-contained-html --calico-json=results.json
 
+# Three at a time on two cores: they wait more than they compute.
 test: install-dev lint
-	$(BIN)/pytest tests -n auto --maxprocesses 2 --dist loadgroup
+	$(BIN)/pytest tests -n 3 --dist loadgroup
 
 # The contract tests against a real cluster: docs/real-cluster.md says how to name it.
 test-cluster: install-dev

@@ -45,8 +45,11 @@ def test_modes_are_measured_one_at_a_time_there_and_back(make_world: MakeWorld, 
     assert not list((world.folder / "state").rglob("*.json"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@KINDS
+@pytest.mark.parametrize(
+    ("calico", "number"),
+    [(MANIFEST, signal.SIGINT), (OPERATOR, signal.SIGTERM)],
+    ids=["manifest-SIGINT", "operator-SIGTERM"],
+)
 def test_an_interrupt_puts_the_mode_back(make_world: MakeWorld, calico: CalicoSpec, number: signal.Signals):
     world = make_world(calico)
     world.populate()
@@ -70,9 +73,8 @@ def killed(world: World) -> None:
     process.wait(10)
 
 
-@KINDS
-def test_after_kill_9_a_person_puts_it_back(make_world: MakeWorld, calico: CalicoSpec):
-    world = make_world(calico)
+def test_after_kill_9_a_person_puts_it_back(make_world: MakeWorld):
+    world = make_world(OPERATOR)
     world.populate()
     before = world.theirs()
     killed(world)
