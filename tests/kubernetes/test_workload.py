@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -104,9 +104,19 @@ def test_over_ssh_people_are_told_the_address_that_is_connected_to(
 ):
     asked = {}
 
-    def connect(name: str, **more: object) -> nullcontext[None]:
+    class Host(AbstractContextManager["Host"]):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __exit__(self, *exc: object) -> None:
+            pass
+
+        def missing(self, programs: Sequence[str]) -> list[str]:
+            return [each for each in programs if (self.name, each) == ("node2", "ab")]
+
+    def connect(name: str, **more: object) -> Host:
         asked[name] = more["host"]
-        return nullcontext()
+        return Host(name)
 
     monkeypatch.setattr(SshHost, "connect", connect)
     file = cluster_file(hosts="ssh", ssh={"addresses": {"node1": "bastion.example"}})
@@ -114,3 +124,4 @@ def test_over_ssh_people_are_told_the_address_that_is_connected_to(
     hosts = open_hosts(api_of(fake, tmp_path), file, workload(fake, tmp_path), nodes)
     assert asked == {"node1": "bastion.example", "node2": "198.18.0.2"}
     assert hosts.how_to_enter() == ["node1: ssh bastion.example", "node2: ssh 198.18.0.2"]
+    assert hosts.notes == ("node2 lacks ab: what needs it there will say so",)

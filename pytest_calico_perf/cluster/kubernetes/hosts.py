@@ -113,7 +113,7 @@ def _logins(file: KubernetesFile, nodes: Sequence[NodeFacts]) -> HostEndpoints:
         stack.close()
         raise
     notes = tuple(
-        f"{name} lacks {', '.join(programs)}: what needs them there will say so"
+        f"{name} lacks {', '.join(programs)}: what needs it there will say so"
         for name, programs in lacking.items()
         if programs
     )
