@@ -86,11 +86,6 @@ class Contender:
         return self._visits[-1]
 
     @property
-    def placed(self) -> bool:
-        """Whether it has been given its two ends."""
-        return bool(self._visits)
-
-    @property
     def measuring_seconds(self) -> float:
         """Time its tool spent measuring, warm-up included, in seconds."""
         return sum(measurement.seconds for visit in self._visits for measurement in visit.taken.values())

@@ -22,6 +22,7 @@ _LATE = re.compile(r"(\d+) datagrams received out-of-order", re.ASCII)
 # Bits come in powers of 1000, bytes in powers of 1024 (stdio.c, byte_snprintf).
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _TOLERANCE = 0.2  # between rate and transfer/time: 2.0 prints times to 0.1 s
+_TAIL = 0.02  # seconds before its end in which no interval begins
 _NO_PATH = ("no route to host", "network is unreachable", "host is unreachable", "timed out")
 
 
@@ -32,7 +33,7 @@ class StreamReport:
     Attributes:
         seconds: Length of the run by its own clock.
         sent: bit/s over the whole run.
-        intervals: bit/s of each interval.
+        intervals: bit/s of each interval; without the tail a busy machine sends after its time.
     """
 
     seconds: float
@@ -65,7 +66,7 @@ def parse_stream(text: str, errors: str = "", *, duration: float) -> StreamRepor
     return StreamReport(
         seconds=total.end,
         sent=positive(total.rate, "iperf's rate"),
-        intervals=tuple(line.rate for line in lines if line is not total),
+        intervals=tuple(line.rate for line in lines if line is not total and line.start < duration - _TAIL),
     )
 
 

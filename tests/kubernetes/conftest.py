@@ -9,11 +9,53 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.fake import FakeApi
+from pytest_calico_perf.cluster.kubernetes import wire
+from pytest_calico_perf.cluster.kubernetes.api import Api
+from pytest_calico_perf.cluster.kubernetes.resource import PODS
+from pytest_calico_perf.model import Mode
+from tests.kubernetes.fake import FakeApi, LocalRuntime, running_pod
 from tests.kubernetes.plane import CalicoSpec, Plane
+from tests.kubernetes.transport import api_of
 from tests.kubernetes.world import World
 
 MakeWorld = Callable[..., World]
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeApi]:
+    """An API server without nodes."""
+    with FakeApi() as server:
+        yield server
+
+
+@pytest.fixture
+def fake_with_tools() -> Iterator[FakeApi]:
+    """One whose pod `tools` runs commands on this machine."""
+    with FakeApi(LocalRuntime()) as server:
+        server.store.create(PODS, running_pod("tools"), namespace="default")
+        yield server
+
+
+@pytest.fixture
+def api(fake: FakeApi, tmp_path: Path) -> Iterator[Api]:
+    """A client of it that has been answered once."""
+    one = api_of(fake, tmp_path)
+    one.version()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def plane(fake: FakeApi) -> Iterator[Plane]:
+    """Two nodes for it, whose own pool has no encapsulation."""
+    with Plane(fake, calico=CalicoSpec(mode=Mode.BGP)) as one:
+        yield one
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal that is taken for a hiccup would be repeated: then a test fails late, but it fails."""
+    monkeypatch.setattr(wire, "_FIRST_CONTACT", 2.0)
 
 
 @pytest.fixture

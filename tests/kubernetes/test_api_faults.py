@@ -16,7 +16,7 @@ from pytest_calico_perf.cluster.kubernetes.access import Access
 from pytest_calico_perf.cluster.kubernetes.api import Api
 from pytest_calico_perf.cluster.kubernetes.resource import CONFIG_MAPS, PODS
 from pytest_calico_perf.errors import ApiProblem
-from tests.kubernetes.fake import FakeApi, LocalRuntime, delay, drop, reset, running_pod, status, truncate
+from tests.kubernetes.fake import FakeApi, delay, drop, reset, status, truncate
 from tests.kubernetes.fake.faults import Action
 from tests.kubernetes.transport import api_of, endpoint_of, told, until
 
@@ -35,18 +35,8 @@ BODY = {"metadata": {"name": "one"}, "data": {"a": "1"}}
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeApi]:
-    with FakeApi(LocalRuntime()) as server:
-        server.store.create(PODS, running_pod("tools"), namespace="default")
-        yield server
-
-
-@pytest.fixture
-def api(fake: FakeApi, tmp_path: Path) -> Iterator[Api]:
-    one = api_of(fake, tmp_path)
-    one.version()
-    yield one
-    one.close()
+def fake(fake_with_tools: FakeApi) -> FakeApi:
+    return fake_with_tools
 
 
 @pytest.mark.parametrize("hiccup", HICCUPS.values(), ids=HICCUPS)

@@ -19,12 +19,6 @@ from tests.kubernetes.transport import api_of, until
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeApi]:
-    with FakeApi() as server:
-        yield server
-
-
-@pytest.fixture
 def api(fake: FakeApi, tmp_path: Path) -> Iterator[Api]:
     one = api_of(fake, tmp_path)
     yield one

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,23 +15,13 @@ from pytest_calico_perf.cluster.kubernetes.channel import Channel
 from pytest_calico_perf.cluster.kubernetes.resource import PODS
 from pytest_calico_perf.errors import ApiProblem
 from tests.kubernetes import tls
-from tests.kubernetes.fake import FakeApi, LocalRuntime, cut, pod, reset, running_pod, status
-from tests.kubernetes.transport import api_of, until
+from tests.kubernetes.fake import FakeApi, cut, pod, reset, running_pod, status
+from tests.kubernetes.transport import until
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeApi]:
-    with FakeApi(LocalRuntime()) as server:
-        server.store.create(PODS, running_pod("tools"), namespace="default")
-        yield server
-
-
-@pytest.fixture
-def api(fake: FakeApi, tmp_path: Path) -> Iterator[Api]:
-    one = api_of(fake, tmp_path)
-    one.version()
-    yield one
-    one.close()
+def fake(fake_with_tools: FakeApi) -> FakeApi:
+    return fake_with_tools
 
 
 @pytest.fixture(params=["v5", "v4"])

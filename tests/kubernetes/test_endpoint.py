@@ -21,7 +21,7 @@ from pytest_calico_perf.cluster.kubernetes.endpoint import PORTS, PodEndpoint, h
 from pytest_calico_perf.cluster.kubernetes.resource import PODS
 from pytest_calico_perf.errors import ApiProblem, ToolProblem
 from tests.kubernetes.fake import FakeApi, LocalRuntime, cut, delay, running_pod, status
-from tests.kubernetes.transport import alive, api_of, endpoint_of, until
+from tests.kubernetes.transport import alive, endpoint_of, until
 
 
 @pytest.fixture
@@ -32,14 +32,6 @@ def fake() -> Iterator[FakeApi]:
         yield server
         # The fake kills a leash with its process group, of which timeout(1) is none: let leashes do their work.
         until(lambda: not server.running)
-
-
-@pytest.fixture
-def api(fake: FakeApi, tmp_path: Path) -> Iterator[Api]:
-    one = api_of(fake, tmp_path)
-    one.version()
-    yield one
-    one.close()
 
 
 @pytest.fixture

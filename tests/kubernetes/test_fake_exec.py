@@ -18,10 +18,8 @@ PODS = ("", "v1", "pods")
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeApi]:
-    with FakeApi(LocalRuntime()) as server:
-        server.store.create(PODS, running_pod("tools"), namespace="default")
-        yield server
+def fake(fake_with_tools: FakeApi) -> FakeApi:
+    return fake_with_tools
 
 
 @pytest.fixture

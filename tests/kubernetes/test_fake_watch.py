@@ -17,12 +17,6 @@ PODS = ("", "v1", "pods")
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeApi]:
-    with FakeApi() as server:
-        yield server
-
-
-@pytest.fixture
 def core(fake: FakeApi) -> Iterator[client.CoreV1Api]:
     with connect(fake) as one:
         yield client.CoreV1Api(one)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from kubernetes.client import ApiException
 from pytest_calico_perf.model import Mode
 from tests.kubernetes.fake import FakeApi
 from tests.kubernetes.fake.clients import connect, ended, open_exec
-from tests.kubernetes.plane import CalicoSpec, Plane
+from tests.kubernetes.plane import Plane
 from tests.kubernetes.plane.calico import is_ready
 from tests.kubernetes.plane.resources import NODES, PODS
 from tests.kubernetes.plane.trying import (
@@ -32,18 +31,6 @@ from tests.lab.runs import assert_nothing_left, processes_of
 pytestmark = needs_root
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeApi]:
-    with FakeApi() as server:
-        yield server
-
-
-@pytest.fixture
-def plane(fake: FakeApi) -> Iterator[Plane]:
-    with Plane(fake, calico=CalicoSpec(mode=Mode.BGP)) as one:
-        yield one
 
 
 class TestSilentNode:

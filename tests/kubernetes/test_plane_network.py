@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from pytest_calico_perf.cluster.lab.topology import FABRIC
 from pytest_calico_perf.model import Mode
-from tests.kubernetes.fake import FakeApi
 from tests.kubernetes.plane import TUNNEL_ANNOTATION, CalicoSpec, Plane
 from tests.kubernetes.plane.resources import DAEMON_SETS, NODES, PODS
 from tests.kubernetes.plane.trying import (
@@ -34,18 +32,6 @@ WIRE = {
     "ipip": r"IP {node} > {peer}: IP {client} > {server}: ICMP echo request",
     "vxlan": r"IP {node}\.\d+ > {peer}\.4789: VXLAN, flags \[I\] \(0x08\), vni 4096 IP {client} > {server}: ICMP echo request",
 }
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeApi]:
-    with FakeApi() as server:
-        yield server
-
-
-@pytest.fixture
-def plane(fake: FakeApi) -> Iterator[Plane]:
-    with Plane(fake, calico=CalicoSpec(mode=Mode.BGP)) as one:
-        yield one
 
 
 def on_the_wire(plane: Plane, client: str, address: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,9 @@ from tests.kubernetes.plane.trying import (
 
 pytestmark = needs_root
 
+# Not the virtual environment's: a checkout below /tmp is out of sight of a pod, which has a /tmp of its own.
+PYTHON = str(Path(sys.executable).resolve())
+
 NOBODY = 65532
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
@@ -40,12 +44,6 @@ NON_ROOT = {
     "seccompProfile": {"type": "RuntimeDefault"},
     "sysctls": [{"name": "net.ipv4.ping_group_range", "value": "0 2147483647"}],
 }
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeApi]:
-    with FakeApi() as server:
-        yield server
 
 
 @pytest.fixture
@@ -314,7 +312,7 @@ class TestServices:
         return plane.fake.store.create(SERVICES, body)["spec"]["clusterIP"]
 
     def ask(self, plane: Plane, pod: str, address: str, port: int) -> str:
-        return say(plane, pod, sys.executable, "-c", _CLIENT, address, str(port)).out
+        return say(plane, pod, PYTHON, "-c", _CLIENT, address, str(port)).out
 
     def test_a_cluster_ip_leads_to_the_pods_behind_it(self, plane):
         run_pods(plane, ("client", "node1"), ("near", "node1"), ("far", "node2"))
@@ -323,7 +321,7 @@ class TestServices:
         ports = [{"name": "web", "port": 80, "targetPort": 8080, "protocol": "TCP"}]
         address = self.make(plane, "web", selector={"app": "web"}, ports=ports)
         servers = [
-            plane.exec("default", each, "web", [sys.executable, "-c", _SERVER, each, "8080"])
+            plane.exec("default", each, "web", [PYTHON, "-c", _SERVER, each, "8080"])
             for each in ("near", "far")
         ]
         plane.settle()
@@ -358,7 +356,7 @@ class TestServices:
         )
         address = self.make(plane, "web", selector={"app": "server"}, ports=[{"port": 8080}])
         plane.settle()
-        with plane.exec("default", "server", "web", [sys.executable, "-c", _SERVER, "", "8080"]) as listening:
+        with plane.exec("default", "server", "web", [PYTHON, "-c", _SERVER, "", "8080"]) as listening:
             until(lambda: self.ask(plane, "inside", address, 8080) == inside)
             assert self.ask(plane, "outside", address, 8080) not in (outside, "")
             assert self.ask(plane, "outside", server, 8080) == outside

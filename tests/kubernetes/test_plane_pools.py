@@ -30,12 +30,6 @@ DEFAULT = "default-ipv4-ippool"
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeApi]:
-    with FakeApi() as server:
-        yield server
-
-
-@pytest.fixture
 def raw(fake: FakeApi) -> Iterator[Plane]:
     with Plane(fake, calico=CalicoSpec(group="crd")) as plane:
         yield plane

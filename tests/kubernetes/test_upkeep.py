@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,12 +20,6 @@ UNKNOWN = pytest.mark.parametrize(
     [ELSEWHERE, OTHER_CONTAINER, "x" * 5000, ""],
     ids=["elsewhere", "other-container", "long", "none"],
 )
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeApi]:
-    with FakeApi() as server:
-        yield server
 
 
 @pytest.fixture

@@ -36,6 +36,17 @@ def test_rates_that_wrapped_round_twice_are_refused():
         parse_stream(text, duration=1)
 
 
+def test_what_a_busy_machine_sends_after_its_time_is_no_interval():
+    text = """[  1] 0.00-0.50 sec   977 MBytes  16391266 Kbits/sec
+[  1] 0.50-1.00 sec   549 MBytes  9210691 Kbits/sec
+[  1] 1.00-1.02 sec  2.50 KBytes  1024 Kbits/sec
+[  1] 0.00-1.02 sec  1526 MBytes  12550000 Kbits/sec
+"""
+    report = parse_stream(text, duration=1)
+    assert report.intervals == (16391266e3, 9210691e3)
+    assert report.sent == 12550000e3
+
+
 def test_udp(recording):
     report = parse_datagrams(recording("iperf/2.1.8-udp.txt"), duration=1)
     assert (report.offered, report.received) == (50019e3, 50021e3)
