@@ -12,6 +12,7 @@
     │   └── NotRestored            something of ours could not be removed, or something of theirs not put back
     ├── CellProblem                ends one cell and no other
     │   ├── Unreachable            no packet, or no payload, gets from client to server
+    │   ├── WrongPath              packets arrive, but not by the way of the mode
     │   ├── ToolProblem            a tool is missing, died, timed out or printed what cannot be true
     │   └── Unsupported            cannot exist here; skipped with its reason
     └── RecordProblem              results could not be written
@@ -22,7 +23,9 @@ Library code raises these; `plugin.py`, `hooks.py` and `fixtures.py` turn them i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -101,7 +104,29 @@ class CellProblem(CalicoPerfError):
 
 
 class Unreachable(CellProblem):
-    """No packet, or no payload, gets from client to server."""
+    """No packet, or no payload, gets from client to server.
+
+    Attributes:
+        symptom: The first step that failed, a `reachability.Symptom`; empty where it was not that check.
+        diagnosis: Why, once somebody looked (`diagnosis.Diagnosis.to_json`); empty before.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        remedy: str = "",
+        symptom: str = "",
+        diagnosis: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.symptom = symptom
+        self.diagnosis = diagnosis
+
+
+class WrongPath(CellProblem):
+    """Packets arrive, but not by the way of the mode: what was measured is of something else."""
 
 
 class ToolProblem(CellProblem):

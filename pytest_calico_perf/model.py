@@ -124,6 +124,7 @@ class Outcome(StrEnum):
     REGRESSED = "regressed"
     INCONCLUSIVE = "inconclusive"
     UNREACHABLE = "unreachable"
+    WRONG_PATH = "wrong-path"  # measured, but not on the path asked for: its value counts nowhere
     TOOL_ERROR = "tool-error"
     UNSUPPORTED = "unsupported"
 
@@ -223,6 +224,27 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Ran:
+    """A command that was run for a cell, and what it left: what a sceptic needs to repeat it by hand.
+
+    Attributes:
+        endpoint: Name of the endpoint it ran at.
+        argv: The command as run there, without the backend's wrapping.
+        exit_code: Its exit status; None for a server that was stopped.
+        seconds: Wall-clock time of the run shown, in seconds.
+        output: What it printed, stdout before stderr; cut in the middle where it is longer than kept.
+        times: How often this very command was run for the cell; `output` is of the last.
+    """
+
+    endpoint: str
+    argv: tuple[str, ...]
+    exit_code: int | None
+    seconds: float
+    output: str
+    times: int = 1
+
+
+@dataclass(frozen=True)
 class CellResult:
     """All that is known about a cell when its block is over.
 
@@ -239,6 +261,12 @@ class CellResult:
         evidence: What proves the path: addresses, routes, MTU, tunnel counters.
         control: Samples of the block's host-to-host control, same rounds; empty where there is none.
         verdicts: What the rules that apply to it say; empty where there are none, or nothing to judge.
+        diagnosis: Why its path is dead or crippled (`diagnosis.Diagnosis.to_json`); empty where it is not.
+        remarks: What explains, or casts doubt on, its figures, a sentence each: a rate that collapses inside a
+            run, a CPU-bound end. They change no outcome.
+        wrong_samples: What was measured on a path that was not the mode's; for `wrong-path` only. Shown struck
+            through, kept out of every comparison and baseline.
+        commands: The commands run for it on each endpoint, bounded.
     """
 
     cell: Cell
@@ -253,6 +281,10 @@ class CellResult:
     evidence: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     control: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
     verdicts: tuple[Verdict, ...] = ()
+    diagnosis: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    remarks: tuple[str, ...] = ()
+    wrong_samples: tuple[float, ...] = ()
+    commands: tuple[Ran, ...] = ()
 
     @property
     def by_round(self) -> dict[int, float]:
@@ -274,6 +306,8 @@ class RunRecord:
         measuring_seconds: Of these, time in which a probe's tool was measuring.
         interrupted: Whether it was cut short (Ctrl-C, SIGTERM, --maxfail).
         problem: What kept it from measuring at all (the cluster did not come up); empty if nothing did.
+        command: The command line that started it, argument by argument: what repeats this very run.
+        software: Versions of what measured: this plugin, Python, pytest.
     """
 
     cluster: Mapping[str, Any]
@@ -285,3 +319,5 @@ class RunRecord:
     measuring_seconds: float
     interrupted: bool = False
     problem: str = ""
+    command: tuple[str, ...] = ()
+    software: Mapping[str, str] = field(default_factory=lambda: NOTHING)

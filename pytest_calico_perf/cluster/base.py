@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+from pytest_calico_perf.cluster.inspection import Inspector
 from pytest_calico_perf.errors import ToolProblem
 from pytest_calico_perf.model import Encapsulation, EndpointKind, Mode, Path
 
@@ -191,6 +192,9 @@ class Cluster(Protocol):
 
     def tunnel_packets(self, node: str) -> Mapping[Encapsulation, int]:
         """Packets each tunnel of the node has sent since it came up."""
+
+    def inspector(self) -> Inspector:
+        """Who answers what a diagnosis asks about Calico's own state."""
 
     def keep(self) -> None:
         """Do not restore when left: it outlives this process."""

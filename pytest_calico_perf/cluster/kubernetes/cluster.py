@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Self
 
 from pytest_calico_perf.cluster.base import Endpoint, EndpointPair
+from pytest_calico_perf.cluster.inspection import Blind, Inspector
 from pytest_calico_perf.cluster.kubernetes.api import api_of
 from pytest_calico_perf.cluster.kubernetes.calico_node import CalicoNode
 from pytest_calico_perf.cluster.kubernetes.hosts import HostEndpoints, open_hosts
@@ -321,6 +322,9 @@ class KubernetesCluster:
                 for link in json_objects(answer.stdout, "ip")
                 if link.get("ifname") in tunnels
             }
+
+    def inspector(self) -> Inspector:
+        return Blind("this backend does not look into Calico yet")
 
     def facts(self) -> Mapping[str, Any]:
         facts = dict(self._ground.facts())

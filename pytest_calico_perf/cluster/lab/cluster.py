@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from pytest_calico_perf.cluster.base import EndpointPair
+from pytest_calico_perf.cluster.inspection import Blind, Inspector
 from pytest_calico_perf.cluster.lab import janitor, requirements, service
 from pytest_calico_perf.cluster.lab.builder import Builder, control_socket
 from pytest_calico_perf.cluster.lab.endpoint import LabEndpoint
@@ -192,6 +193,9 @@ class LabCluster:
             else:
                 packets[encapsulation] = device_packets(self.sandbox, node, device)
         return packets
+
+    def inspector(self) -> Inspector:
+        return Blind("this backend does not look into Calico yet")
 
     def facts(self) -> Mapping[str, Any]:
         topology = self.topology

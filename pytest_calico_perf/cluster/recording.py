@@ -1,0 +1,1 @@
+"""Endpoints that remember what was run at them, bounded: so that a sceptic can repeat it by hand."""
