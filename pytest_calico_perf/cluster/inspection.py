@@ -155,14 +155,14 @@ class Blind:
     def mesh(self) -> Look[bool]:
         return self._answer()
 
-    def sessions(self, node: str) -> Look[tuple[SessionState, ...]]:
+    def sessions(self, node: str) -> Look[tuple[SessionState, ...]]:  # noqa: ARG002
         return self._answer()
 
-    def daemons(self, node: str) -> Look[Mapping[str, bool]]:
+    def daemons(self, node: str) -> Look[Mapping[str, bool]]:  # noqa: ARG002
         return self._answer()
 
-    def route_writer(self, encapsulation: Encapsulation) -> Look[str]:
+    def route_writer(self, encapsulation: Encapsulation) -> Look[str]:  # noqa: ARG002
         return self._answer()
 
-    def policies(self, node: str, address: str) -> Look[tuple[str, ...]]:
+    def policies(self, node: str, address: str) -> Look[tuple[str, ...]]:  # noqa: ARG002
         return self._answer()
