@@ -18,6 +18,7 @@ from pytest_calico_perf.probes.nginx import Nginx, file_base, nginx
 from pytest_calico_perf.probes.serving import needing
 
 _FIELD = r"^{}:\s+(\d+(?:\.\d+)?)"
+_LONGEST = re.compile(r"^\s*100%\s+(\d+) \(longest request\)", re.MULTILINE | re.ASCII)
 # What apr prints for a failed call: `apr_socket_recv: Connection refused (111)`.
 _APR_ERROR = re.compile(r"^apr_\w+.*$", re.MULTILINE)
 _NO_PATH = (
@@ -44,6 +45,7 @@ class HttpReport:
         kept_alive: Of these, answered on a connection that was to be kept open.
         seconds: Length of the run; ab prints it to 1 ms.
         transfer_rate: bit/s received, headers included.
+        longest: Time of the slowest request in seconds, to 1 ms; None where ab does not tell.
     """
 
     rate: float
@@ -51,6 +53,7 @@ class HttpReport:
     kept_alive: int
     seconds: float
     transfer_rate: float
+    longest: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ def parse_ab(text: str, errors: str = "", *, requests: int, keepalive: bool = Fa
         seconds=finite(_field(text, "Time taken for tests"), "ab's time"),
         # In Kbytes of 1024 (ab.c, output_results).
         transfer_rate=positive(_field(text, "Transfer rate"), "ab's transfer rate") * 1024 * 8,
+        longest=_longest(text),
     )
 
 
@@ -121,6 +125,11 @@ def _field(text: str, name: str) -> str | None:
     return match[1] if match else None
 
 
+def _longest(text: str) -> float | None:
+    match = _LONGEST.search(text)
+    return finite(match[1], "ab's longest request") / 1e3 if match else None
+
+
 def _failure(text: str, errors: str) -> CellProblem:
     match = _APR_ERROR.search(f"{errors}\n{text}")
     words = match[0].strip()[:300] if match else last_line(errors if errors.strip() else text)
@@ -142,6 +151,7 @@ def _run(
         percentiles = parse_percentiles(pair.client.run(["cat", times], limit=10).check().stdout)
     details: dict[str, Any] = {
         **dataclasses.asdict(percentiles),
+        "longest": report.longest,
         "transfer_rate": report.transfer_rate,
         "complete": report.complete,
         "kept_alive": report.kept_alive,

@@ -77,7 +77,14 @@ class Iperf:
                     result = has_run(pair.client.run(ask, limit=self.duration + 15))
                     report = parse_stream(result.stdout, result.stderr, duration=self.duration)
                 return Measurement(
-                    report.sent, result.seconds, {"sent": report.sent, "intervals": list(report.intervals)}
+                    report.sent,
+                    result.seconds,
+                    {
+                        "sent": report.sent,
+                        "intervals": list(report.intervals),
+                        "interval_seconds": self.interval,
+                        "warm_up_seconds": 0.0,
+                    },
                 )
 
             yield measure

@@ -174,12 +174,15 @@ class Tcp:
     ) -> dict[str, Any]:
         return {
             "goodput": rate,
+            "seconds": report.seconds,
             "sent": report.sent,
             "received": report.received,
             "retransmits": report.retransmits,
             "cpu_client": report.cpu_client,
             "cpu_server": report.cpu_server,
             "intervals": [i.rate for i in intervals if not i.omitted and i.start < self.duration - 0.02],
+            "interval_seconds": float(_step(self.duration + self.omit)),
+            "warm_up_seconds": 0.0 if self.omit else WARM_UP,
             "mss": report.mss,
             "streams": report.streams,
             "congestion_control": report.congestion_control,

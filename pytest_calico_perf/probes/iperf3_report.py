@@ -172,6 +172,8 @@ def parse_udp(text: str, errors: str = "", *, duration: float) -> UdpReport:
         if any(n is not None for n in late)
         else None,
         payload=whole(lookup(document, "start", "test_start", "blksize"), "iperf3's datagram size"),
+        cpu_client=_cpu(end, "host_total"),
+        cpu_server=_cpu(end, "remote_total"),
     )
 
 

@@ -19,6 +19,8 @@ class UdpReport:
         jitter: RFC 3550's smoothed interarrival jitter, in seconds.
         out_of_order: Datagrams that came after a later one; None where the tool does not tell.
         payload: Bytes in a datagram.
+        cpu_client: CPU time of the client over the run, 1.0 is one core; None where the tool does not tell.
+        cpu_server: The server's.
     """
 
     version: str | None
@@ -30,3 +32,5 @@ class UdpReport:
     jitter: float
     out_of_order: int | None
     payload: int
+    cpu_client: float | None = None
+    cpu_server: float | None = None

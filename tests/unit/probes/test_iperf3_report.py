@@ -101,6 +101,10 @@ def test_multithreaded_servers_use_more_than_one_core(recording):
 def test_udp_of_every_version(recording, version):
     text = recording(f"iperf3/{version}-udp.json")
     report = parse_udp(text, duration=1)
+    cpu = json.loads(text)["end"]["cpu_utilization_percent"]
+    assert (report.cpu_client, report.cpu_server) == pytest.approx(
+        (cpu["host_total"] / 100, cpu["remote_total"] / 100)
+    )
     total = json.loads(text)["end"]["sum"]
     assert report.version == version
     assert report.payload == 1400
