@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from pytest_calico_perf.cluster.base import Cluster, EndpointPair
 from pytest_calico_perf.contender import PROBLEMS, Contender
-from pytest_calico_perf.errors import CellProblem, ClusterProblem, ToolProblem
-from pytest_calico_perf.evidence import Evidence, collect, contradiction
+from pytest_calico_perf.diagnosis.doctor import diagnose
+from pytest_calico_perf.errors import CellProblem, ClusterProblem, Unreachable, WrongPath
+from pytest_calico_perf.evidence import Evidence, Ground, collect, contradiction, ground_of
 from pytest_calico_perf.model import Cell, CellResult, Encapsulation, Mode, Path
 from pytest_calico_perf.plan import Block, Plan
 from pytest_calico_perf.precision import Decided, Stopped, is_known, never
@@ -39,17 +40,21 @@ class Ways:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self._known: dict[tuple[Path, Mode | None], Reachability | CellProblem | ClusterProblem] = {}
+        self._ground: Ground | None = None
 
     def prove(self, pair: EndpointPair) -> Reachability:
         """What the check of this pair found.
 
         Raises:
-            CellProblem, ClusterProblem: It does not carry payload, or could not be checked.
+            CellProblem, ClusterProblem: It does not carry payload, or could not be checked. An `Unreachable`
+                says why.
         """
         key = (pair.path, pair.mode)
         if key not in self._known:
             try:
-                self._known[key] = check(self.cluster, pair)
+                self._known[key] = check(pair)
+            except Unreachable as problem:
+                self._known[key] = self.explained(pair, problem)
             except PROBLEMS as problem:
                 self._known[key] = problem
         known = self._known[key]
@@ -57,9 +62,39 @@ class Ways:
             raise known
         return known
 
+    def look(self, pair: EndpointPair) -> Evidence:
+        """What both nodes say about this pair now.
+
+        Raises:
+            CellProblem, ClusterProblem: A node has no route, says nothing or cannot be asked. An
+                `Unreachable` says why.
+        """
+        if self._ground is None:
+            self._ground = ground_of(self.cluster)
+        try:
+            return collect(self.cluster, pair, self._ground)
+        except Unreachable as problem:
+            found = self._known[pair.path, pair.mode] = self.explained(pair, problem)
+            raise found from None
+
+    def explained(self, pair: EndpointPair, problem: Unreachable) -> Unreachable:
+        """The same problem with its cause, as far as it can be found."""
+        diagnosis = diagnose(self.cluster, pair, problem)
+        sentence = diagnosis.sentence
+        if diagnosis.findings:  # else it repeats what the problem said
+            sentence = f"{problem.what}: {sentence}"
+        return Unreachable(
+            sentence,
+            where=problem.where,
+            remedy=diagnosis.remedy,
+            symptom=problem.symptom,
+            diagnosis=diagnosis.to_json(),
+        )
+
     def forget(self) -> None:
         """Ask anew: the cluster has changed, and its pods are others."""
         self._known.clear()
+        self._ground = None
 
 
 class BlockRun:
@@ -169,7 +204,7 @@ class BlockRun:
         why = {
             contender.cell: self._settled(contender, plan, look, step.precision)
             for contender in self._shown()
-            if contender.alive
+            if contender.alive and contender.problem is None
         }
         if look < plan.maximum and (not why or Stop.MAXIMUM in why.values()):
             return False
@@ -216,7 +251,7 @@ class BlockRun:
         judged = [] if once else [contender for contender in self._shown() if contender.alive]
         for contender in judged:
             try:
-                contender.visit.before = collect(cluster, contender.visit.pair)
+                contender.visit.before = self._ways.look(contender.visit.pair)
             except PROBLEMS as problem:
                 contender.give_up(problem)
             else:
@@ -243,9 +278,14 @@ class BlockRun:
         looks = [contender.visit.before for contender in judged]
         in_use = self._tunnels_in_use([look for look in looks if look is not None])
         for contender in judged:
-            if contender.visit.taken and contender.visit.before:
+            ended_by = contender.problem
+            if isinstance(ended_by, Unreachable):
+                # In mid-run: the check before it found a way, so what is wrong is wrong now.
+                if not ended_by.diagnosis:
+                    contender.give_up(self._ways.explained(contender.visit.pair, ended_by))
+            elif contender.visit.taken and contender.visit.before:
                 try:
-                    contender.visit.after = collect(self._ways.cluster, contender.visit.pair)
+                    contender.visit.after = self._ways.look(contender.visit.pair)
                 except PROBLEMS as problem:
                     if contender.alive:
                         contender.give_up(problem)
@@ -257,24 +297,24 @@ class BlockRun:
         visit = contender.visit
         assert visit.before is not None
         text = contradiction(
-            self._ways.cluster,
             visit.pair,
             visit.before,
             visit.after,
-            packets_expected=len(visit.taken),
+            moved=visit.moved,
             in_use=in_use,
+            path_mtu=visit.path_mtu,
+            mss=visit.certain_mss,
         )
         if text is not None:
-            remedy = "compare the IP pools and the routes of both nodes; was the cluster changed meanwhile?"
-            problem = ToolProblem(
+            problem = WrongPath(
                 f"the packets do not go the way of the mode: {text}",
-                where=str(contender.cell),
-                remedy=remedy,
+                remedy="compare the IP pools and both nodes' routes; was the cluster changed meanwhile?",
             )
-            contender.give_up(problem, discard=True)
+            contender.distrust(problem)
 
     def _tunnels_in_use(self, looks: Sequence[Evidence]) -> set[Encapsulation]:
         """Tunnels that a contender, or a stranger, may have used meanwhile."""
-        if self._ways.cluster.shared or any(look.expected is None for look in looks):
+        expected = {each for look in looks for each in (look.expected, look.expected_back)}
+        if self._ways.cluster.shared or None in expected:
             return set(Encapsulation)
-        return {look.expected for look in looks if look.expected is not None}
+        return {each for each in expected if each is not None}

@@ -5,19 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from types import MappingProxyType
 from typing import Any
 
 from pytest_calico_perf.cluster.base import EndpointPair
-from pytest_calico_perf.errors import CellProblem, ClusterProblem, ToolProblem, Unreachable, Unsupported
-from pytest_calico_perf.evidence import Evidence
-from pytest_calico_perf.model import Cell, CellResult, Measurement, Outcome
+from pytest_calico_perf.cluster.recording import Recorder
+from pytest_calico_perf.errors import (
+    CellProblem,
+    ClusterProblem,
+    ToolProblem,
+    Unreachable,
+    Unsupported,
+    WrongPath,
+)
+from pytest_calico_perf.evidence import Evidence, Moved, moved
+from pytest_calico_perf.model import NOTHING, Cell, CellResult, Measurement, Outcome
 from pytest_calico_perf.plan import Block
 from pytest_calico_perf.precision import Stopped
 from pytest_calico_perf.probes.base import Measure
 from pytest_calico_perf.reachability import Reachability
+from pytest_calico_perf.remarks import remarks
+
+_OUTCOMES = {
+    Unsupported: Outcome.UNSUPPORTED,
+    Unreachable: Outcome.UNREACHABLE,
+    WrongPath: Outcome.WRONG_PATH,
+}
 
 # What ends one cell and lets the others go on. Anything else is a bug, or the user's Ctrl-C.
 PROBLEMS = (CellProblem, ClusterProblem)
@@ -34,7 +49,6 @@ class Visit:
         after: The same after the last.
         taken: Round -> what it gave; negative: warm-up. All that is told of samples is derived from it, so
             that an interrupt between two statements cannot part a sample from its details.
-        discarded: Whether they are not of what they were meant to be of.
     """
 
     pair: EndpointPair
@@ -42,16 +56,42 @@ class Visit:
     before: Evidence | None = None
     after: Evidence | None = None
     taken: dict[int, Measurement] = field(default_factory=dict)
-    discarded: bool = False
 
     @property
     def counting(self) -> dict[int, Measurement]:
         """Round -> what it gave, without warm-up."""
         return {number: measurement for number, measurement in self.taken.items() if number >= 0}
 
+    @property
+    def moved(self) -> Moved:
+        """What it sent at least, warm-up included."""
+        return moved(self.taken.values())
+
+    @property
+    def path_mtu(self) -> int | None:
+        """Largest packet that got through unfragmented before it, in bytes."""
+        return self.reachability.path_mtu if self.reachability else None
+
+    @property
+    def mss(self) -> int | None:
+        """Largest TCP segment of the measured connections, in bytes; None where no tool told one."""
+        told = [measurement.details.get("mss") for measurement in self.taken.values()]
+        return max((mss for mss in told if isinstance(mss, int)), default=None)
+
+    @property
+    def certain_mss(self) -> int | None:
+        """The same where it must fit the path from the start; None where the path tells ends to send less.
+
+        A connection begins with what its own interface takes (RFC 1191), and its MSS is told as it began.
+        """
+        found = self.reachability
+        told = found is not None and found.interface_mtu != found.path_mtu
+        return None if told else self.mss
+
     def to_json(self) -> dict[str, Any]:
         """What it proves."""
-        shown = self.before.to_json(self.after) if self.before else {}
+        seen = self.before
+        shown = seen.to_json(self.after, path_mtu=self.path_mtu, mss=self.mss) if seen else {}
         if self.reachability:
             shown["reachability"] = self.reachability.to_json()
         return shown
@@ -63,22 +103,32 @@ class Contender:
     It may lose a round: its samples stay, its probe is opened anew and gets another chance in the next
     round. It is given up after two lost rounds in a row, or when more than a third of the rounds that
     count are lost: what is left would be a selection of the good moments.
+
+    One that is on the wrong path before it is measured takes one round all the same: what a tool says of a
+    path that is not the mode's is worth seeing, struck through.
     """
 
     def __init__(self, cell: Cell, block: Block) -> None:
         self.cell = cell
-        self.problem: CellProblem | ClusterProblem | None = None
+        self._ended_by: CellProblem | ClusterProblem | None = None
+        self._wrong: WrongPath | None = None
         self._block = block
         self._visits: list[Visit] = []
         self._lost: list[tuple[int, str]] = []
         self._lost_in_a_row = 0
         self._measure: Measure | None = None
+        self._recorder = Recorder()
         self._open = ExitStack()
 
     @property
     def alive(self) -> bool:
         """Whether it still takes part."""
-        return self.problem is None
+        return self._ended_by is None
+
+    @property
+    def problem(self) -> CellProblem | ClusterProblem | None:
+        """What keeps it from being a result; what was wrong with its path counts more than how it ended."""
+        return self._wrong or self._ended_by
 
     @property
     def visit(self) -> Visit:
@@ -97,25 +147,30 @@ class Contender:
 
     @property
     def samples(self) -> dict[int, float]:
-        """Round -> its value, in order of time."""
-        return _values(visit for visit in self._visits if not visit.discarded)
+        """Round -> its value, in order of time; none of a wrong path."""
+        return {} if self._wrong else _values(self._visits)
 
     def place(self, pair: EndpointPair) -> None:
         """Begin a visit at these two ends."""
         self._visits.append(Visit(pair))
         self._lost_in_a_row = 0
 
-    def give_up(self, problem: CellProblem | ClusterProblem, *, discard: bool = False) -> None:
-        """End it with a problem; with `discard`, this visit's samples are not of what they should be of."""
-        self.problem = problem
-        if discard:
-            self.visit.discarded = True
+    def give_up(self, problem: CellProblem | ClusterProblem) -> None:
+        """End it with a problem, or tell more about the one that ended it."""
+        self._ended_by = problem
+
+    def distrust(self, problem: WrongPath) -> None:
+        """Its path is not the mode's: nothing it gives, or gave, is a sample."""
+        self._wrong = self._wrong or problem
+        if self.visit.counting:
+            self.give_up(self._wrong)
 
     def ready(self, number: int) -> None:
         """Have the probe open for a round; failing to open it loses the round."""
         if self._measure is None:
+            watched = self._recorder.pair(self.visit.pair)
             try:
-                self._measure = self._open.enter_context(self._block.probe.open(self.visit.pair))
+                self._measure = self._open.enter_context(self._block.probe.open(watched))
             except PROBLEMS as problem:
                 self._lose(number, problem)
 
@@ -129,6 +184,8 @@ class Contender:
             self._lose(number, problem)
             return None
         self._lost_in_a_row = 0
+        if self._wrong and number >= 0:
+            self.give_up(self._wrong)
         return measurement.value
 
     def close(self) -> None:
@@ -153,17 +210,17 @@ class Contender:
             rounds: Rounds that its block took, where it took fewer than planned.
             stopped: Why it took no more, where their number was not fixed.
         """
-        samples = self.samples
-        if self.problem is None and not samples and not complete:
+        samples, problem = self.samples, self.problem
+        if problem is None and not samples and not complete:
             return None
         probe = self._block.probe
         told = self._told(control, complete=complete)
         if stopped:
             told["stopped"] = stopped.to_json()
         taken = {number: measurement for visit in self._visits for number, measurement in visit.taken.items()}
-        return CellResult(
+        result = CellResult(
             cell=self.cell,
-            outcome=Outcome.OK if self.problem is None else outcome_of(self.problem),
+            outcome=Outcome.OK if problem is None else outcome_of(problem),
             unit=probe.unit,
             better=probe.better,
             samples=tuple(samples.values()),
@@ -171,9 +228,14 @@ class Contender:
             reason=self._reason(rounds or self._block.rounds),
             details=told,
             runs=tuple(taken[number].details for number in samples),
-            evidence=self._evidence(told),
+            evidence=self._evidence(),
             control=MappingProxyType(dict(control.samples) if control and control is not self else {}),
+            diagnosis=problem.diagnosis if isinstance(problem, Unreachable) else NOTHING,
+            # Of all visits: a cell that was half on another path is of none.
+            wrong_samples=tuple(_values(self._visits).values()) if self._wrong else (),
+            commands=self._recorder.commands,
         )
+        return replace(result, remarks=remarks(result))
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -197,7 +259,7 @@ class Contender:
             return ""
         measured = len(self.samples)
         some = 0 < measured < rounds or self._lost
-        if not some or isinstance(self.problem, Unsupported):
+        if not some or isinstance(self.problem, Unsupported | WrongPath):
             return str(self.problem)
         return f"{self.problem} ({measured} of {rounds} rounds measured)"
 
@@ -207,8 +269,6 @@ class Contender:
         )
         if self._lost:
             told["lost_rounds"] = [{"round": number, "reason": text} for number, text in self._lost]
-        if discarded := [visit for visit in self._visits if visit.discarded]:
-            told["discarded_samples"] = list(_values(discarded).values())
         if self.problem is None and not complete:
             told["cut_short"] = f"{len(self.samples)} of {self._block.rounds} rounds measured"
         if control and control is not self and control.problem is not None:
@@ -217,11 +277,9 @@ class Contender:
             told["visits"] = [list(visit.counting) for visit in self._visits]
         return told
 
-    def _evidence(self, told: Mapping[str, Any]) -> dict[str, Any]:
+    def _evidence(self) -> dict[str, Any]:
         """Of the first visit, as everything else shows it; of a second one beside it."""
         first, *later = [visit.to_json() for visit in self._visits] or [{}]
-        if "mss" in told:  # of the measured connection itself: what the path's MTU came to
-            first["mss"] = told["mss"]
         return {**first, "second_visit": later[-1]} if any(later) else first
 
 
@@ -237,9 +295,10 @@ def _values(visits: Iterable[Visit]) -> dict[int, float]:
 
 def outcome_of(problem: CellProblem | ClusterProblem) -> Outcome:
     """How a cell ends that met this problem."""
-    if isinstance(problem, Unsupported):
-        return Outcome.UNSUPPORTED
-    return Outcome.UNREACHABLE if isinstance(problem, Unreachable) else Outcome.TOOL_ERROR
+    for kind, outcome in _OUTCOMES.items():
+        if isinstance(problem, kind):
+            return outcome
+    return Outcome.TOOL_ERROR
 
 
 def merged(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

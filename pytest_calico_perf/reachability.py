@@ -1,14 +1,15 @@
 """Does payload get from client to server? Asked once per pair, before anything is measured.
 
-Three steps, each of which finds a fault the one before lets pass:
+Steps, each of which finds a fault the one before lets pass, and each with a deadline of its own:
 
 * a small ping: is there a way at all;
 * a ping of full size that must not be fragmented (RFC 1191): an MTU fault passes the small one;
-* TCP bulk both ways: a VXLAN checksum-offload fault passes every ping and kills TCP
-  (projectcalico/calico issues 4727 and 9433).
+* a TCP handshake: a filter may let ICMP pass and nothing else;
+* some MB of TCP, each way: a VXLAN checksum-offload fault passes every ping and every handshake and kills
+  TCP (projectcalico/calico issues 4727 and 9433).
 
-A healthy path costs some tens of milliseconds. What a person needs to repair a broken one is gathered
-only then.
+The first that fails is the symptom. Why it does is for `diagnosis/` to find: a healthy path costs a tenth of
+a second and not one look at the nodes.
 """
 
 from __future__ import annotations
@@ -16,21 +17,19 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
-from pytest_calico_perf.cluster.base import Cluster, CommandResult, Endpoint, EndpointPair
-from pytest_calico_perf.cluster.routes import Route, route_to
-from pytest_calico_perf.errors import ClusterProblem, ToolProblem, Unreachable
-from pytest_calico_perf.model import Encapsulation, EndpointKind
+from pytest_calico_perf.cluster.base import CommandResult, Endpoint, EndpointPair, RunningCommand
+from pytest_calico_perf.cluster.routes import route_to
+from pytest_calico_perf.errors import ToolProblem, Unreachable
 from pytest_calico_perf.parsing import blaming, json_object, lookup, whole, word
 
-BULK_BYTES = 256 * 1024  # some 180 full-size segments: beyond any initial window (RFC 6928: 10)
-# iperf3 ends when the sender's socket has taken everything and counts what the receiver has read by then.
-# With both buffers this small (the kernel doubles them, socket(7)) at least half must have been read.
-_BULK_BUFFER = "32K"
+BULK_BYTES = 4 * 2**20  # some 3000 full-size segments: windows grow and packets are as large as they get
 
 _LIMIT = 10.0  # seconds for one command here; each has a shorter wait of its own
-_BULK_LIMIT = 6.0
+_BULK_LIMIT = 5.0
+_CONNECT_LIMIT = 2.0  # two SYNs, after 0 and 1 s (RFC 6298); the rest of the limit above is for payload
 _SERVER_DEADLINE = 5.0
 _SERVICE_PATIENCE = 15.0
 _SERVICE_PAUSE = 0.5
@@ -42,6 +41,38 @@ _AGAIN = ("-c", "3", "-i", "0.2", "-W", "1")
 _TOLD_MTU = re.compile(r"mtu\s*[=:]\s*(\d{1,9})\b", re.ASCII)
 _RECEIVED = re.compile(r"\b(\d{1,9}) (?:packets )?received", re.ASCII)
 _MTU_STEPS = 16  # each router on the way may know a smaller MTU than the one before
+
+
+class Symptom(StrEnum):
+    """The step that failed first."""
+
+    SMALL_PING = "small-ping"
+    FULL_SIZE_PING = "full-size-ping"
+    TCP_HANDSHAKE = "tcp-handshake"
+    TCP_BULK = "tcp-bulk"
+    TCP_BULK_REVERSE = "tcp-bulk-reverse"
+
+
+@dataclass(frozen=True)
+class _Bulk:
+    """A transfer that proves payload.
+
+    iperf3 ends when the sender's socket has taken everything and counts what the receiver has read by then:
+    all but what fits into both buffers, which the kernel makes twice as large as asked for (socket(7)).
+
+    Attributes:
+        size: Bytes to send.
+        buffer: What is asked for each end's buffer, as iperf3 takes it; more than twice `net.core.wmem_max`
+            would end iperf3.
+    """
+
+    size: int
+    buffer: str
+
+
+_BULK = _Bulk(BULK_BYTES, "128K")
+# A link of some 100 kbit/s is slow and not dead: what stalled is tried again with this.
+_LITTLE = _Bulk(64 * 1024, "8K")
 
 
 @dataclass(frozen=True)
@@ -70,44 +101,32 @@ class Reachability:
         }
 
 
-class _NoWay(Exception):
-    """A step failed: which, and what its tool said. `check` turns it into Unreachable."""
-
-    def __init__(self, step: str, said: str) -> None:
-        super().__init__(step)
-        self.step = step
-        self.said = said
-
-
-def check(cluster: Cluster, pair: EndpointPair) -> Reachability:
+def check(pair: EndpointPair) -> Reachability:
     """Make sure that payload gets from client to server and back.
 
     Raises:
-        Unreachable: It does not; says at which step, with the facts and a remedy.
+        Unreachable: It does not; with the symptom, and what the step's tool said.
         ToolProblem: ping is missing or cannot do what is asked.
         ClusterProblem: The client cannot be talked to.
     """
     not_checked: dict[str, str] = {}
-    try:
-        if not pair.path.via_service:
-            _small_ping(pair)
-        interface_mtu = _interface_mtu(pair)
-        path_mtu = None
-        if pair.path.via_service:
-            not_checked["ping"] = "a ClusterIP answers none"
-        elif interface_mtu is None:
-            not_checked["full-size ping"] = f"{pair.client.name} has neither ip nor /sys to read its MTU from"
-        else:
-            path_mtu = _full_size_ping(pair, interface_mtu)
-        bulk_bytes, missing = _bulk_through_service(pair) if pair.path.via_service else _bulk(pair)
-    except _NoWay as no_way:
-        raise _explained(cluster, pair, no_way) from None
+    if not pair.path.via_service:
+        _small_ping(pair)
+    interface_mtu = _interface_mtu(pair)
+    path_mtu = None
+    if pair.path.via_service:
+        not_checked["ping"] = "a ClusterIP answers none"
+    elif interface_mtu is None:
+        not_checked["full-size ping"] = f"{pair.client.name} has neither ip nor /sys to read its MTU from"
+    else:
+        path_mtu = _full_size_ping(pair, interface_mtu)
+    bulk_bytes, missing = _tcp_through_service(pair) if pair.path.via_service else _tcp(pair)
     if missing:
         not_checked["TCP bulk"] = missing
     return Reachability(interface_mtu, path_mtu, bulk_bytes, not_checked)
 
 
-# -- the three steps -----------------------------------------------------------------------------
+# -- the steps -----------------------------------------------------------------------------------
 
 
 def _ping(endpoint: Endpoint, address: str, *options: str) -> tuple[bool, CommandResult]:
@@ -133,7 +152,7 @@ def _ping(endpoint: Endpoint, address: str, *options: str) -> tuple[bool, Comman
 def _small_ping(pair: EndpointPair) -> None:
     alive, answer = _ping(pair.client, pair.server.address)
     if not alive:
-        raise _NoWay("a small ping", _complaint(answer))
+        raise _lost(pair, Symptom.SMALL_PING, "a small ping", _complaint(answer))
 
 
 def _interface_mtu(pair: EndpointPair) -> int | None:
@@ -164,11 +183,35 @@ def _full_size_ping(pair: EndpointPair, mtu: int) -> int:
         if not told or not _IP_AND_ICMP_HEADER < int(told[1]) < size:
             break
         size = int(told[1])
-    raise _NoWay(f"a ping of {size} bytes that must not be fragmented", _complaint(answer))
+    step = f"a ping of {size} bytes that must not be fragmented"
+    raise _lost(pair, Symptom.FULL_SIZE_PING, step, _complaint(answer))
 
 
-def _bulk(pair: EndpointPair) -> tuple[dict[str, int], str]:
+def _tcp(pair: EndpointPair) -> tuple[dict[str, int], str]:
     """Bytes TCP brought each way, and why it could not be tried, if so."""
+    try:
+        return _transfer(pair, _BULK)
+    except _Stalled:  # a new server for it: the first one may still wait for its client
+        pass
+    try:
+        return _transfer(pair, _LITTLE)
+    except _Stalled as stalled:
+        raise stalled.problem from None
+
+
+class _Stalled(Exception):
+    """A transfer did not end in time: the path is dead, or slow."""
+
+    def __init__(self, problem: Unreachable) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class _ServerDied(Exception):
+    """Our own server ended meanwhile: nothing is known of the path."""
+
+
+def _transfer(pair: EndpointPair, bulk: _Bulk) -> tuple[dict[str, int], str]:
     port = str(pair.server.allocate_port())
     server = pair.server.start(["iperf3", "-s", "-p", port, "--forceflush"], limit=4 * _BULK_LIMIT)
     with server:
@@ -177,51 +220,61 @@ def _bulk(pair: EndpointPair) -> tuple[dict[str, int], str]:
         except ToolProblem as problem:
             return {}, str(problem)
         brought: dict[str, int] = {}
-        for direction, options in (("forward", ()), ("reverse", ("-R",))):
-            argv = [
-                "iperf3",
-                "-c",
-                pair.server.address,
-                "-p",
-                port,
-                "-n",
-                str(BULK_BYTES),
-                "-w",
-                _BULK_BUFFER,
-            ]
-            answer = pair.client.run([*argv, "--connect-timeout", "3000", "-J", *options], limit=_BULK_LIMIT)
+        for direction, symptom in (("forward", Symptom.TCP_BULK), ("reverse", Symptom.TCP_BULK_REVERSE)):
+            # Its connection is the handshake: one command less, and the deadline of its own it has anyway.
+            argv = ["iperf3", "-c", pair.server.address, "-p", port, "-n", str(bulk.size), "-w", bulk.buffer]
+            argv += ["--connect-timeout", f"{_CONNECT_LIMIT * 1e3:.0f}", "-J"]
+            answer = pair.client.run([*argv, "-R"] if direction == "reverse" else argv, limit=_BULK_LIMIT)
             if answer.exit_code == 127:
                 return {}, f"{pair.client.name}: iperf3 is not installed there"
-            brought[direction] = _brought(answer, direction)
+            try:
+                brought[direction] = _brought(pair, answer, symptom, bulk.size, server)
+            except _ServerDied as died:
+                return brought, str(died)
     return brought, ""
 
 
-def _bulk_through_service(pair: EndpointPair) -> tuple[dict[str, int], str]:
-    """As `_bulk`; kube-proxy takes a second or two to know a new Service (minSyncPeriod), or more."""
+def _tcp_through_service(pair: EndpointPair) -> tuple[dict[str, int], str]:
+    """As `_tcp`; kube-proxy takes a second or two to know a new Service (minSyncPeriod), or more."""
     until = time.monotonic() + _SERVICE_PATIENCE
     while True:
         try:
-            return _bulk(pair)
-        except _NoWay:
+            return _tcp(pair)
+        except Unreachable:
             if time.monotonic() > until:
                 raise
         time.sleep(_SERVICE_PAUSE)
 
 
-def _brought(answer: CommandResult, direction: str) -> int:
+def _brought(
+    pair: EndpointPair, answer: CommandResult, symptom: Symptom, size: int, server: RunningCommand
+) -> int:
     """Bytes the receiving side got; the sender is done when its socket buffer has taken all."""
-    step = "TCP bulk" if direction == "forward" else "TCP bulk from server to client"
+    step = "TCP bulk" if symptom is Symptom.TCP_BULK else "TCP bulk back from the server"
     if answer.timed_out:
-        raise _NoWay(step, f"stalled: less than {BULK_BYTES} bytes in {_BULK_LIMIT:.0f} s")
+        said = f"stalled: less than {size} bytes in {_BULK_LIMIT:.0f} s"
+        raise _Stalled(_lost(pair, symptom, step, said))
     with blaming(answer.endpoint):
         report = json_object(answer.stdout, "iperf3")
         error = word(report.get("error"), "iperf3's error")
+        if not error and answer.exit_code:  # iperf3 3.9 says it on its standard error only
+            error = answer.last_words
         if error:
-            raise _NoWay(step, f"failed: iperf3 says {error!r}")
+            if "unable to connect" in error:
+                symptom, step = Symptom.TCP_HANDSHAKE, "a TCP handshake"
+            if not server.running:  # a refusal by a machine on which nobody listens is no fault of the path
+                raise _ServerDied(f"{pair.server.name}: the server of iperf3 died ({error})")
+            raise _lost(pair, symptom, step, f"failed: iperf3 says {error!r}")
         received = whole(lookup(report, "end", "sum_received", "bytes"), "iperf3's count of bytes")
-    if received < BULK_BYTES // 4:
-        raise _NoWay(step, f"brought {received} of {BULK_BYTES} bytes")
+    if received < size // 4:
+        raise _lost(pair, symptom, step, f"brought {received} of {size} bytes")
     return received
+
+
+def _lost(pair: EndpointPair, symptom: Symptom, step: str, said: str) -> Unreachable:
+    server = pair.server
+    what = f"{step} to {server.name} ({server.address}) {said}"
+    return Unreachable(what, where=pair.client.name, symptom=symptom)
 
 
 def _complaint(answer: CommandResult) -> str:
@@ -230,117 +283,3 @@ def _complaint(answer: CommandResult) -> str:
         if line.startswith(("ping:", "From ")):
             return f"failed: {line.strip()}"
     return "got no answer"
-
-
-# -- facts and remedies, only when a step failed -------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What the nodes say about a broken path; None where they could not be asked."""
-
-    to_server: Route | None
-    refusal: str
-    to_node: Route | None
-    node_answers: bool | None
-    server_answers_its_node: bool | None
-    tunnel: Encapsulation | None
-
-    @property
-    def underlay_is_routed(self) -> bool:
-        """Whether a router stands between the nodes: the server's node is behind a gateway."""
-        return self.to_node is not None and bool(self.to_node.gateway)
-
-
-def _explained(cluster: Cluster, pair: EndpointPair, no_way: _NoWay) -> Unreachable:
-    facts = _gather(cluster, pair)
-    client, server = pair.client, pair.server
-    words = [f"{no_way.step} to {server.name} ({server.address}) {no_way.said}"]
-    if facts.to_server:
-        words.append(f"{client.node} routes it by {facts.to_server}")
-    elif facts.refusal:
-        words.append(f"{client.node} has {facts.refusal}")
-    if facts.node_answers is not None:
-        verb = "answers" if facts.node_answers else "does not answer"
-        words.append(f"{server.node} itself {verb} {client.node}")
-    if facts.server_answers_its_node is False:
-        words.append(f"{server.name} does not even answer its own node")
-    return Unreachable("; ".join(words), where=client.name, remedy=_remedy(pair, facts, no_way))
-
-
-def _gather(cluster: Cluster, pair: EndpointPair) -> _Facts:
-    """Ask the nodes; one that cannot be asked leaves a gap, not a second failure."""
-    here, there = cluster.host(pair.client.node), cluster.host(pair.server.node)
-    to_server, refusal = _ask_route(here, pair.server.own_address)
-    other_node = pair.client.node != pair.server.node
-    to_node = _ask_route(here, there.address)[0] if other_node else None
-    asks_pod = pair.server.kind is EndpointKind.POD
-    tunnels = {device: tunnel for tunnel, device in cluster.tunnel_devices().items()}
-    return _Facts(
-        to_server=to_server,
-        refusal=refusal,
-        to_node=to_node,
-        node_answers=_ask_ping(here, there.address) if other_node else None,
-        server_answers_its_node=_ask_ping(there, pair.server.own_address) if asks_pod else None,
-        tunnel=tunnels.get(to_server.device, Encapsulation.NONE) if to_server else None,
-    )
-
-
-def _ask_route(node: Endpoint, address: str) -> tuple[Route | None, str]:
-    try:
-        return route_to(node, address), ""
-    except Unreachable as problem:
-        return None, problem.what
-    except (ToolProblem, ClusterProblem):
-        return None, ""
-
-
-def _ask_ping(node: Endpoint, address: str) -> bool | None:
-    try:
-        return _ping(node, address)[0]
-    except (ToolProblem, ClusterProblem):
-        return None
-
-
-def _remedy(pair: EndpointPair, facts: _Facts, no_way: _NoWay) -> str:
-    if facts.node_answers is False:
-        return "make the nodes reach each other first: cabling, addresses, firewall between them"
-    if facts.server_answers_its_node is False:
-        return f"look at {pair.server.name}: is it running, does a policy of {pair.server.node} forbid it"
-    if no_way.step.startswith("a ping of"):
-        return (
-            "lower the MTU of the pods, or raise that of the underlay: a tunnel takes 20 bytes (IPIP) or 50 "
-            "(VXLAN) of it; and let ICMP 'fragmentation needed' pass"
-        )
-    if no_way.step.startswith("TCP"):
-        device = facts.to_server.device if facts.to_server else "the device"
-        return (
-            "pings pass and TCP does not: a checksum or segmentation offload fault (try `ethtool -K "
-            f"{device} tx-checksum-ip-generic off` on both nodes) or a firewall that lets only ICMP pass"
-        )
-    if facts.refusal:
-        return (
-            "a route is missing: look at the BGP sessions (`birdcl show protocols`, TCP 179 between nodes) "
-            "for bgp and ipip, at calico-node (Felix) for vxlan"
-        )
-    return _underlay_remedy(pair, facts)
-
-
-def _underlay_remedy(pair: EndpointPair, facts: _Facts) -> str:
-    """The nodes reach each other and have routes, and still nothing arrives: what lies between drops it."""
-    if facts.tunnel is Encapsulation.IPIP:
-        return "let IP protocol 4 pass between the nodes (some clouds never do: use vxlan there)"
-    if facts.tunnel is Encapsulation.VXLAN:
-        return "let UDP port 4789 pass between the nodes"
-    if pair.path.same_node or not pair.path.has_mode:
-        return f"look for a firewall or policy on {pair.client.node} and {pair.server.node}"
-    if facts.underlay_is_routed:
-        return (
-            "the network between the nodes' subnets does not carry pod addresses: let its routers learn them "
-            "(BGP peering with the nodes), or use a mode that wraps them: ipip, vxlan, ipip-cross-subnet, "
-            "vxlan-cross-subnet"
-        )
-    return (
-        "something between the nodes drops packets with pod addresses (a virtual switch or cloud that checks "
-        "source addresses): allow them there, or use a mode that wraps them: ipip, vxlan"
-    )

@@ -15,6 +15,8 @@ from pytest_calico_perf.errors import ToolProblem, Unreachable
 from pytest_calico_perf.parsing import blaming, json_objects, lookup, mappings, positive, whole, word
 
 _LIMIT = 10.0  # seconds; ip answers in milliseconds, a busy API server's exec does not
+_SIGNED = {"bird": "bird", "12": "bird", "80": "felix", "kernel": "kernel", "2": "kernel"}
+_VXLAN = "vxlan.calico"
 _REMEDY = "iproute2 of version 4.20 or later is needed there, for JSON"
 
 
@@ -41,9 +43,21 @@ class Route:
         writer = f" proto {self.protocol}" if self.protocol else ""
         return f"{self.destination}{via} dev {self.device}{writer} mtu {self.mtu}"
 
+    @property
+    def owner(self) -> str:
+        """Who wrote it, in Calico's words: `bird`, `felix`, `kernel`; empty where that cannot be told.
+
+        BIRD signs with its number of the kernel's list (12, `RTPROT_BIRD`), Felix with 80, but leaves routes
+        through vxlan.calico unsigned, or signs as `boot` (felix/dataplane/linux, `DeviceRouteProtocol` and
+        `RemoveExternalRoutes`).
+        """
+        if self.protocol in _SIGNED:
+            return _SIGNED[self.protocol]
+        return "felix" if self.protocol in ("", "boot", "3") and self.device == _VXLAN else ""
+
     def to_json(self) -> dict[str, Any]:
-        """Its fields."""
-        return asdict(self)
+        """Its fields, and its owner."""
+        return {**asdict(self), "owner": self.owner}
 
 
 def route_to(endpoint: Endpoint, address: str) -> Route:

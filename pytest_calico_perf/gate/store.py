@@ -12,7 +12,9 @@ from pytest_calico_perf.gate.earlier import EarlierRun, read_run
 from pytest_calico_perf.gate.fingerprint import Fingerprint, folder_prefix
 from pytest_calico_perf.model import Outcome, RunRecord
 
-_BAD = frozenset({Outcome.SLOW, Outcome.REGRESSED, Outcome.UNREACHABLE, Outcome.TOOL_ERROR})
+_BAD = frozenset(
+    {Outcome.SLOW, Outcome.REGRESSED, Outcome.UNREACHABLE, Outcome.WRONG_PATH, Outcome.TOOL_ERROR}
+)
 # What a cell was like a hundred runs ago says little about today, and reading takes time.
 _MOST_RUNS = 100
 
@@ -56,7 +58,7 @@ class Store:
         """Where the record of this run belongs; its folder is made. None when the run was not good.
 
         Good is a run that was not cut short, measured something, and has no cell that is slow, regressed,
-        unreachable or failed.
+        unreachable, on a wrong path or failed.
 
         Raises:
             RecordProblem: The folder cannot be made.

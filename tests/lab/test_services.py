@@ -31,14 +31,14 @@ def two() -> Iterator[LabCluster]:
 def test_payload_gets_through_in_every_mode(one, mode):
     pair = one.pair(PATH, mode)
     assert IPv4Address(pair.server.address) in IPv4Network("198.18.255.0/24")
-    found = reachability.check(one, pair)
+    found = reachability.check(pair)
     assert found.bulk_bytes["forward"] > 0 < found.bulk_bytes["reverse"]
-    assert evidence.contradiction(one, pair, evidence.collect(one, pair)) is None
+    assert evidence.contradiction(pair, evidence.collect(one, pair)) is None
 
 
 @pytest.mark.parametrize("mode", [Mode.IPIP, Mode.VXLAN_CROSS_SUBNET])
 def test_across_subnets(two, mode):
-    assert reachability.check(two, two.pair(PATH, mode)).bulk_bytes
+    assert reachability.check(two.pair(PATH, mode)).bulk_bytes
 
 
 def test_the_pod_behind_sees_its_client_and_nobody_in_between(one):

@@ -10,6 +10,7 @@ of a second without `-O` was seen 1 to 2 % too high there (3.12); the probe's fi
 
 from __future__ import annotations
 
+import math
 import statistics
 from contextlib import ExitStack
 
@@ -17,15 +18,23 @@ import pytest
 
 from pytest_calico_perf.cluster.lab.cluster import LabCluster
 from pytest_calico_perf.clusterfile import LabFile, load
-from pytest_calico_perf.model import Mode, Path
+from pytest_calico_perf.model import Cell, Mode, Outcome, Path
 from pytest_calico_perf.probes.base import Measure
 from pytest_calico_perf.probes.iperf3 import Tcp
+from tests.lab.blocks import measured
 
 RATE = 200_000_000  # bit/s
 FRAME = 1500 + 14
 PAYLOAD = {Mode.BGP: 1500 - 52, Mode.IPIP: 1500 - 20 - 52, Mode.VXLAN: 1500 - 50 - 52}
 ROUNDS = 3
 PROBES = [Tcp(duration=1, omit=omit, both_directions=False) for omit in (0, 1)]
+
+
+def slow_lab() -> LabFile:
+    """The default lab on links of that rate, whose packets are what is on the wire."""
+    file = load("lab")
+    assert isinstance(file, LabFile)
+    return file.model_copy(update={"link_rate": RATE, "segmentation_offload": False})
 
 
 def goodput(measure: Measure, mode: Mode) -> float:
@@ -39,11 +48,8 @@ def goodput(measure: Measure, mode: Mode) -> float:
 @pytest.fixture(scope="module", params=PROBES, ids=lambda probe: f"omit-{probe.omit}")
 def rounds(request: pytest.FixtureRequest) -> list[dict[Mode, float]]:
     """Goodput per mode, round by round, in bit/s; every other round goes through the modes backwards."""
-    file = load("lab")
-    assert isinstance(file, LabFile)
-    file = file.model_copy(update={"link_rate": RATE, "segmentation_offload": False})
     modes = tuple(PAYLOAD)
-    with LabCluster(file, modes) as cluster, ExitStack() as probes:
+    with LabCluster(slow_lab(), modes) as cluster, ExitStack() as probes:
         measures = {
             mode: probes.enter_context(request.param.open(cluster.pair(Path.POD_TO_POD, mode)))
             for mode in modes
@@ -65,3 +71,18 @@ def test_a_mode_costs_what_its_headers_take(rounds, mode):
     """ipip/bgp = 1428/1448 and vxlan/bgp = 1398/1448: the encapsulations differ by more than the tolerance."""
     measured = statistics.median(row[mode] / row[Mode.BGP] for row in rounds)
     assert measured == pytest.approx(PAYLOAD[mode] / PAYLOAD[Mode.BGP], rel=0.005)
+
+
+@pytest.mark.parametrize("mode", [Mode.IPIP, Mode.VXLAN])
+def test_a_tunnel_counts_every_segment_that_was_sent_through_it(mode):
+    """What the evidence demands of a counter is a floor: here the count itself is known."""
+    with LabCluster(slow_lab(), (mode,)) as cluster:
+        cell = Cell("tcp", Path.POD_TO_POD, mode)
+        (result,) = measured(cluster, [cell], Tcp(both_directions=False))
+    assert result.outcome is Outcome.OK, result.reason
+    counter = result.evidence["tunnel_packets"][mode]
+    counted = (counter["after"] - counter["before"]) * PAYLOAD[mode]
+    sent = math.fsum(result.runs[0]["intervals"]) * result.runs[0]["interval_seconds"] / 8
+    # A few packets carry no payload, and what was sent twice was counted twice.
+    assert sent * 0.99 <= counted <= sent * 1.1
+    assert result.evidence["tunnel_packets_server"][mode]["after"] > 0

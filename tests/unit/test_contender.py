@@ -4,9 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_calico_perf.contender import merged, outcome_of
-from pytest_calico_perf.errors import ClusterProblem, NotReady, ToolProblem, Unreachable, Unsupported
-from pytest_calico_perf.model import Outcome
+from pytest_calico_perf.contender import Visit, merged, outcome_of
+from pytest_calico_perf.errors import (
+    ClusterProblem,
+    NotReady,
+    ToolProblem,
+    Unreachable,
+    Unsupported,
+    WrongPath,
+)
+from pytest_calico_perf.model import Measurement, Mode, Outcome
+from pytest_calico_perf.reachability import Reachability
+from tests.unit.campaign.world import POD, World
+
+PAIR = World().pair(POD, Mode.IPIP)
 
 
 @pytest.mark.parametrize(
@@ -14,6 +25,7 @@ from pytest_calico_perf.model import Outcome
     [
         (Unsupported("no ipip device"), Outcome.UNSUPPORTED),
         (Unreachable("no packet"), Outcome.UNREACHABLE),
+        (WrongPath("through eth0"), Outcome.WRONG_PATH),
         (ToolProblem("died"), Outcome.TOOL_ERROR),
         (ClusterProblem("gone"), Outcome.TOOL_ERROR),
         (NotReady("late"), Outcome.TOOL_ERROR),
@@ -21,6 +33,13 @@ from pytest_calico_perf.model import Outcome
 )
 def test_every_problem_is_an_outcome(problem, outcome):
     assert outcome_of(problem) is outcome
+
+
+@pytest.mark.parametrize(("path_mtu", "certain"), [(1480, 1428), (1450, None)], ids=["as-told", "told-less"])
+def test_a_segment_is_held_against_the_path_only_where_nobody_tells_ends_to_send_less(path_mtu, certain):
+    visit = Visit(PAIR, Reachability(interface_mtu=1480, path_mtu=path_mtu))
+    visit.taken.update({0: Measurement(1.0, 1.0, {"mss": 1428}), 1: Measurement(1.0, 1.0, {})})
+    assert (visit.mss, visit.certain_mss) == (1428, certain)
 
 
 def test_numbers_become_medians_and_mappings_are_merged():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_calico_perf.errors import ClusterProblem, ToolProblem, Unreachable, Unsupported
-from pytest_calico_perf.model import Mode, Outcome
+from pytest_calico_perf.model import Cell, Mode, Outcome
 from tests.unit.campaign.world import BGP, HOST, IPIP, World, campaign_on
 
 
@@ -22,10 +22,32 @@ def test_what_is_unreachable_is_not_measured_and_says_why():
     campaign = campaign_on(world, BGP, IPIP)
     result = campaign.result(BGP)
     assert result.outcome is Outcome.UNREACHABLE
-    assert "a small ping to server (bgp) got no answer" in result.reason
+    assert "a small ping to server (198.18.1.2) got no answer" in result.reason
     assert result.samples == ()
     assert BGP not in world.logged("run")
     assert len(campaign.result(IPIP).samples) == 4
+
+
+def test_what_is_unreachable_is_diagnosed_once_for_all_probes_of_its_path():
+    world = World(silent={Mode.BGP})
+    other = Cell("ping", BGP.path, BGP.mode)
+    campaign = campaign_on(world, BGP, other, IPIP)
+    told = [campaign.result(cell).diagnosis for cell in (BGP, other)]
+    assert told[0] is told[1]
+    assert (told[0]["symptom"], told[0]["mode"]) == ("small-ping", "bgp")
+    assert told[0]["said"] == "a small ping to server (198.18.1.2) got no answer"
+    assert campaign.result(IPIP).diagnosis == {}
+
+
+def test_a_node_without_a_route_is_diagnosed_too():
+    world = World(routeless={Mode.IPIP})
+    campaign = campaign_on(world, BGP, IPIP)
+    result = campaign.result(IPIP)
+    assert result.outcome is Outcome.UNREACHABLE
+    assert "no usable route to 198.18.2.2" in result.reason
+    assert result.diagnosis["mode"] == "ipip"
+    assert IPIP not in world.logged("run")
+    assert campaign.result(BGP).outcome is Outcome.OK
 
 
 def test_when_no_cell_can_be_measured_the_control_is_not_either():
@@ -58,7 +80,9 @@ def test_two_lost_rounds_in_a_row_end_the_cell_with_its_samples_kept():
     world = World(script={BGP: [1.0, 2.0, ToolProblem("first"), Unreachable("second"), 5.0]})
     result = campaign_on(world, BGP, IPIP, rounds=9).result(BGP)
     assert result.outcome is Outcome.UNREACHABLE
-    assert result.reason == "second (2 of 9 rounds measured)"
+    assert "second" in result.reason
+    assert result.diagnosis["said"] == "second"
+    assert result.reason.endswith("(2 of 9 rounds measured)")
     assert result.samples == (1.0, 2.0)
     assert world.logged("run").count(BGP) == 4
     assert world.logged("run").count(IPIP) == 9

@@ -15,15 +15,18 @@ from typing import Any
 
 from pytest_calico_perf.campaign import Campaign
 from pytest_calico_perf.cluster.base import CommandResult, EndpointPair
+from pytest_calico_perf.cluster.inspection import Blind, Inspector
 from pytest_calico_perf.errors import Unsupported
 from pytest_calico_perf.model import Better, Cell, Encapsulation, EndpointKind, Measurement, Mode, Path, Unit
 from pytest_calico_perf.plan import Block, Plan
 from pytest_calico_perf.precision import Stopped
+from pytest_calico_perf.reachability import BULK_BYTES
 
 POD = Path.POD_TO_POD
 BGP, IPIP, VXLAN = (Cell("tcp", POD, mode) for mode in (Mode.BGP, Mode.IPIP, Mode.VXLAN))
 HOST = Cell("tcp", Path.HOST_TO_HOST, None)
 TUNNELS = {Encapsulation.IPIP: "tunl0", Encapsulation.VXLAN: "vxlan.calico"}
+MTU = {"tunl0": 1480, "vxlan.calico": 1450}
 
 
 @dataclass
@@ -34,6 +37,7 @@ class World:
         script: Cell -> what its next runs give: a number, or a problem to raise.
         unsupported: Modes that cannot exist here.
         silent: Modes whose pings get no answer.
+        routeless: Modes to whose pods nodes have no route, though packets arrive.
         refused: Cell -> the problem that opening its probe meets.
         routes: Mode -> device its packets leave by; by default as the mode says.
         sent: Packets the tunnels have sent.
@@ -48,6 +52,7 @@ class World:
     script: dict[Cell, list[Any]] = field(default_factory=dict)
     unsupported: set[Mode] = field(default_factory=set)
     silent: set[Mode] = field(default_factory=set)
+    routeless: set[Mode] = field(default_factory=set)
     refused: dict[Cell, Exception] = field(default_factory=dict)
     routes: dict[Mode, str] = field(default_factory=dict)
     sent: dict[Encapsulation, int] = field(default_factory=lambda: dict.fromkeys(TUNNELS, 0))
@@ -91,6 +96,8 @@ class World:
     def host(self, node: str) -> Place:
         return Place(self, node, None)
 
+    modes = tuple(Mode)
+
     def expected_encapsulation(self, pair: EndpointPair) -> Encapsulation | None:
         if pair.mode is Mode.CURRENT:
             return None
@@ -102,6 +109,12 @@ class World:
     def tunnel_packets(self, node: str) -> Mapping[Encapsulation, int]:
         self.step("counters", node)
         return dict(self.sent)
+
+    def facts(self) -> Mapping[str, Any]:
+        return {}
+
+    def inspector(self) -> Inspector:
+        return Blind("it is a scripted world")
 
 
 @dataclass
@@ -121,26 +134,30 @@ class Place:
 
     @property
     def address(self) -> str:
-        return f"{self.mode or 'host'}"
+        third = list(Mode).index(self.mode) + 1 if self.mode else 0
+        return f"198.18.{third}.{1 if self.name.startswith('client') else 2}"
 
     own_address = address
 
     def run(self, argv, *, limit: float) -> CommandResult:
         self.world.step(argv[0], (self.name, self.mode))
         assert self.born in (-1, self.world.generation), f"{self.name} is a pod of an earlier visit"
-        out, code = "", 0
+        out, errors, code = "", "", 0
         if argv[0] == "ping":
             out, code = ("0 received", 1) if self.mode in self.world.silent else ("1 received", 0)
         elif argv[0] == "iperf3":
-            out = json.dumps({"end": {"sum_received": {"bytes": 262144}}})
-        elif "route" in argv:
-            mode = Mode(argv[-1]) if argv[-1] != "host" else None
+            out = json.dumps({"end": {"sum_received": {"bytes": BULK_BYTES}}})
+        elif argv[:5] == ["ip", "-j", "route", "get", "fibmatch"]:
+            third = int(argv[-1].split(".")[2])
+            mode = list(Mode)[third - 1] if third else None
+            if mode in self.world.routeless:
+                errors, code = "RTNETLINK answers: Network is unreachable", 2
             usual = TUNNELS.get(mode.tunnel, "eth0") if mode else "eth0"
             device = self.world.routes.get(mode, usual)
             out = json.dumps([{"dst": "block", "dev": device, "protocol": "bird"}])
         elif "link" in argv:
-            out = json.dumps([{"ifname": argv[-1], "mtu": 1500}])
-        return CommandResult(tuple(argv), self.name, code, out, "", 0.001)
+            out = json.dumps([{"ifname": argv[-1], "mtu": MTU.get(argv[-1], 1500)}])
+        return CommandResult(tuple(argv), self.name, code, out, errors, 0.001)
 
     def start(self, argv, *, limit: float) -> Place:
         return self

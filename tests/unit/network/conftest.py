@@ -23,6 +23,7 @@ from typing import Any, Self
 import pytest
 
 from pytest_calico_perf.cluster.base import CommandResult, EndpointPair
+from pytest_calico_perf.cluster.inspection import Blind, Inspector
 from pytest_calico_perf.errors import ToolProblem
 from pytest_calico_perf.model import Encapsulation, EndpointKind, Mode, Path
 
@@ -280,10 +281,18 @@ class Network:
                 "match", "ip", "protocol", "6", "0xff", "match", "u16", flag, flag, "at", "2", "flowid", "1:3",
             )  # fmt: skip
 
+    def refuse_tcp(self, node: str) -> None:
+        """Have a node answer TCP to its pods with a reset, as a policy that rejects does."""
+        rules = "table ip t { chain c { type filter hook forward priority 0; ip protocol tcp reject with tcp reset; }; }"
+        sh("ip", "netns", "exec", self.netns(node), "nft", rules)
+
     # -- Cluster -------------------------------------------------------------------------------
 
     def facts(self) -> Mapping[str, Any]:
         return {}
+
+    def inspector(self) -> Inspector:
+        return Blind("it has no Calico")
 
     def pair(self, path: Path, mode: Mode | None) -> EndpointPair:
         ends = self.endpoints

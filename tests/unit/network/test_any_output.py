@@ -18,11 +18,11 @@ from pytest_calico_perf.cluster.routes import Route, route_to
 from pytest_calico_perf.clusterfile import LabFile, load
 from pytest_calico_perf.errors import CellProblem, Unreachable
 from pytest_calico_perf.model import EndpointKind, Mode, Path
-from pytest_calico_perf.reachability import check
+from pytest_calico_perf.reachability import BULK_BYTES, check
 
 ROUTE = [{"dst": "198.19.2.0/26", "gateway": "198.18.0.3", "dev": "eth0", "protocol": "bird"}]
 LINK = [{"ifname": "eth0", "mtu": 1500}]
-BULK = {"end": {"sum_received": {"bytes": 262144}}}
+BULK = {"end": {"sum_received": {"bytes": BULK_BYTES}}}
 ECHO = "1 packets transmitted, 1 received, 0% packet loss"
 DEEP = 100_000
 
@@ -38,6 +38,7 @@ class Liar:
     address = "198.18.0.2"
     own_address = address
     scratch = "/nowhere"
+    running = True
 
     @property
     def node(self) -> str:
@@ -63,19 +64,6 @@ class Liar:
 
     def __exit__(self, *exc: object) -> None:
         pass
-
-
-@dataclass
-class OneNode:
-    """As much of a cluster as explaining a broken path asks for."""
-
-    end: Liar
-
-    def host(self, node: str) -> Liar:
-        return self.end
-
-    def tunnel_devices(self) -> Mapping[Any, str]:
-        return {}
 
 
 def nearly(*words: str) -> st.SearchStrategy[str]:
@@ -169,7 +157,7 @@ def found(says: Mapping[str, str], exit_code: int) -> bool:
     }
     liar = Liar(says={**honest, **says}, exit_code=exit_code)
     try:
-        result = check(OneNode(liar), EndpointPair(Path.POD_TO_POD, Mode.BGP, liar, liar))
+        result = check(EndpointPair(Path.POD_TO_POD, Mode.BGP, liar, liar))
     except CellProblem as problem:
         assert problem.where
         return False
@@ -213,10 +201,8 @@ def test_any_answer_gives_a_finding_or_a_problem(says: Mapping[str, str], exit_c
 def test_honest_answers_give_a_finding() -> None:
     assert found({}, 0)
     with pytest.raises(Unreachable):
-        check(
-            OneNode(liar := Liar(says={"ping": "0 received"}, exit_code=1)),
-            EndpointPair(Path.POD_TO_POD, Mode.BGP, liar, liar),
-        )
+        liar = Liar(says={"ping": "0 received"}, exit_code=1)
+        check(EndpointPair(Path.POD_TO_POD, Mode.BGP, liar, liar))
 
 
 def lab_routes() -> list[Any]:

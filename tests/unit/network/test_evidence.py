@@ -4,9 +4,19 @@ import json
 
 import pytest
 
+from pytest_calico_perf.cluster.inspection import PoolState
 from pytest_calico_perf.errors import ToolProblem, Unreachable
-from pytest_calico_perf.evidence import collect, contradiction, reverse
+from pytest_calico_perf.evidence import Ground, Moved, collect, contradiction, reverse
 from pytest_calico_perf.model import Encapsulation, Mode, Path
+
+SIX = Moved(runs=6, forward=6, backward=6)
+POOLS = Ground(
+    (
+        PoolState("all", "198.19.0.0/16", Mode.BGP),
+        PoolState("ours", "198.19.128.0/17", Mode.VXLAN),
+    ),
+    all_pools=True,
+)
 
 
 def pings(pair, count):
@@ -16,16 +26,71 @@ def pings(pair, count):
 
 def test_evidence_of_an_unencapsulated_path(network):
     evidence = collect(network, network.pair(Path.POD_TO_POD, Mode.BGP))
-    assert (evidence.forward.device, evidence.forward.protocol) == ("eth0", "bird")
+    assert (evidence.forward.device, evidence.forward.owner) == ("eth0", "bird")
     assert evidence.backward.destination == "198.19.201.0/26"
-    assert json.loads(json.dumps(evidence.to_json())) == {
-        "client": {"name": "pod1", "node": "node1", "address": "198.19.201.2"},
-        "server": {"name": "pod2", "node": "node2", "address": "198.19.202.2"},
+    shown = json.loads(json.dumps(evidence.to_json()))
+    assert shown.pop("line") == (
+        "node1 198.18.201.11 -> node2 198.18.202.12: pod 198.19.202.2 by eth0 via 198.18.201.1 proto bird, mtu 1500"
+    )
+    assert shown == {
+        "client": {
+            "name": "pod1",
+            "node": "node1",
+            "node_address": "198.18.201.11",
+            "address": "198.19.201.2",
+            "pool": None,
+        },
+        "server": {
+            "name": "pod2",
+            "node": "node2",
+            "node_address": "198.18.202.12",
+            "address": "198.19.202.2",
+            "pool": None,
+        },
         "expected_encapsulation": "none",
+        "expected_back": "none",
         "forward": evidence.forward.to_json(),
         "backward": evidence.backward.to_json(),
+        "underlay": None,
+        "after": None,
         "tunnel_packets": {},
+        "tunnel_packets_server": {},
+        "path_mtu": None,
+        "data_plane": "",
     }
+
+
+def test_an_encapsulated_path_is_told_with_its_underlay_and_the_counters_of_both_nodes(network):
+    network.encapsulate()
+    pair = network.pair(Path.POD_TO_POD, Mode.VXLAN)
+    before = collect(network, pair, POOLS)
+    pings(pair, 5)
+    after = collect(network, pair, POOLS)
+    shown = before.to_json(after, path_mtu=1450, mss=1398)
+    assert shown["line"] == (
+        "node1 198.18.201.11 -> node2 198.18.202.12: pod 198.19.202.2 (pool ours 198.19.128.0/17) by "
+        "vxlan.calico via 198.19.202.1 proto 80 (felix), mtu 1450, mss 1398; "
+        "vxlan.calico +5 packets (client), +5 (server)"
+    )
+    assert shown["server"]["pool"] == {"name": "ours", "range": "198.19.128.0/17", "mode": "vxlan"}
+    assert shown["underlay"]["forward"]["mtu"] == 1500
+    assert shown["underlay"]["backward"]["device"] == "eth0"
+    assert shown["after"] == {"forward": shown["forward"], "backward": shown["backward"]}
+    server = shown["tunnel_packets_server"]["vxlan"]
+    assert server["after"] - server["before"] == 5
+    assert shown["mss"] == 1398
+
+
+def test_a_path_whose_replies_go_another_way_tells_both(network):
+    network.encapsulate()
+    pair = network.pair(Path.POD_TO_HOST, Mode.VXLAN)
+    before = collect(network, pair)
+    pings(pair, 5)
+    assert before.to_json(collect(network, pair))["line"] == (
+        "node1 198.18.201.11 -> node2 198.18.202.12: host 198.18.202.12 by eth0 via 198.18.201.1, mtu 1500; "
+        "back to pod 198.19.201.2 by vxlan.calico via 198.19.201.1 proto 80 (felix); "
+        "vxlan.calico +0 packets (client), +5 (server)"
+    )
 
 
 def test_counters_of_both_looks_are_in_the_record(network):
@@ -46,12 +111,12 @@ def test_traffic_that_goes_as_its_mode_says_is_believed(network, path, mode):
     pair = network.pair(path, mode)
     before = collect(network, pair)
     pings(pair, 6)
-    assert contradiction(network, pair, before, collect(network, pair), packets_expected=6) is None
+    assert contradiction(pair, before, collect(network, pair), moved=SIX) is None
 
 
 def test_a_route_beside_the_tunnel_is_seen_before_any_packet(network):
     pair = network.pair(Path.POD_TO_POD, Mode.VXLAN)
-    text = contradiction(network, pair, collect(network, pair))
+    text = contradiction(pair, collect(network, pair))
     assert text == (
         "packets from pod1 to pod2 (198.19.202.2) should go through vxlan.calico, but node1 sends them through "
         "eth0 (198.19.202.0/26 via 198.18.201.1 dev eth0 proto bird mtu 1500)"
@@ -61,7 +126,7 @@ def test_a_route_beside_the_tunnel_is_seen_before_any_packet(network):
 def test_a_tunnel_under_an_unencapsulated_mode_is_seen(network):
     network.encapsulate()
     pair = network.pair(Path.POD_TO_POD, Mode.BGP)
-    text = contradiction(network, pair, collect(network, pair))
+    text = contradiction(pair, collect(network, pair))
     assert text is not None
     assert "should go unencapsulated, but node1 sends them through vxlan.calico" in text
 
@@ -70,7 +135,7 @@ def test_the_way_back_is_judged_too(network):
     network.encapsulate()
     network.route_around_tunnel("node2")
     pair = network.pair(Path.POD_TO_POD, Mode.VXLAN)
-    text = contradiction(network, pair, collect(network, pair))
+    text = contradiction(pair, collect(network, pair))
     assert text is not None
     assert text.startswith("packets from pod2 to pod1")
     assert "node2 sends them through eth0" in text
@@ -78,7 +143,7 @@ def test_the_way_back_is_judged_too(network):
 
 def test_a_mode_whose_tunnel_the_cluster_does_not_have_is_a_contradiction(network):
     pair = network.pair(Path.POD_TO_POD, Mode.IPIP)
-    text = contradiction(network, pair, collect(network, pair))
+    text = contradiction(pair, collect(network, pair))
     assert text is not None
     assert "should go through a device for ipip" in text
 
@@ -91,7 +156,7 @@ def test_a_counter_that_did_not_move_is_seen(network):
     network.ip("node1", "rule", "add", "from", "198.19.201.2", "table", "77")
     before = collect(network, pair)
     pings(pair, 6)
-    text = contradiction(network, pair, before, collect(network, pair), packets_expected=6)
+    text = contradiction(pair, before, collect(network, pair), moved=SIX)
     assert text == (
         "vxlan.calico of node1 sent 0 packets while at least 6 were sent to 198.19.202.2, which should go through it"
     )
@@ -107,23 +172,21 @@ def test_a_counter_that_moved_under_an_unencapsulated_mode_is_seen_unless_others
     before = collect(network, pair)
     pings(pair, 6)
     after = collect(network, pair)
-    text = contradiction(network, pair, before, after, packets_expected=6)
+    text = contradiction(pair, before, after, moved=SIX)
     assert (
         text
         == "vxlan.calico of node1 sent 6 packets while only unencapsulated ones were sent to 198.19.202.2"
     )
-    assert (
-        contradiction(network, pair, before, after, packets_expected=6, in_use={Encapsulation.VXLAN}) is None
-    )
+    assert contradiction(pair, before, after, moved=SIX, in_use={Encapsulation.VXLAN}) is None
 
 
 def test_a_route_that_changed_meanwhile_is_seen_even_when_nobody_can_know_the_mode(network):
     network.encapsulate()
     pair = network.pair(Path.POD_TO_POD, Mode.CURRENT)
     before = collect(network, pair)
-    assert contradiction(network, pair, before, collect(network, pair), packets_expected=6) is None
+    assert contradiction(pair, before, collect(network, pair), moved=SIX) is None
     network.route_around_tunnel("node1")
-    text = contradiction(network, pair, before, collect(network, pair), packets_expected=6)
+    text = contradiction(pair, before, collect(network, pair), moved=SIX)
     assert text is not None
     assert text.startswith(
         "node1 changed its route to 198.19.202.2 while we measured: from 198.19.202.0/26 via"
@@ -135,7 +198,7 @@ def test_a_route_back_that_changed_meanwhile_names_the_other_node(network):
     pair = network.pair(Path.POD_TO_POD, Mode.CURRENT)
     before = collect(network, pair)
     network.route_around_tunnel("node2")
-    text = contradiction(network, pair, before, collect(network, pair))
+    text = contradiction(pair, before, collect(network, pair))
     assert text is not None
     assert text.startswith("node2 changed its route to 198.19.201.2")
 

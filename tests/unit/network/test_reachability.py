@@ -4,12 +4,14 @@ import pytest
 
 from pytest_calico_perf.errors import ToolProblem, Unreachable
 from pytest_calico_perf.model import Mode, Path
-from pytest_calico_perf.reachability import BULK_BYTES, check
+from pytest_calico_perf.reachability import BULK_BYTES, Symptom, check
+from tests.unit.network.conftest import sh
 
 
-def refused(network, path=Path.POD_TO_POD, mode=Mode.BGP) -> Unreachable:
+def lost(network, path=Path.POD_TO_POD, mode=Mode.BGP) -> Unreachable:
     with pytest.raises(Unreachable) as caught:
-        check(network, network.pair(path, mode))
+        check(network.pair(path, mode))
+    assert caught.value.where == ("node1" if path is Path.HOST_TO_POD else "pod1")
     return caught.value
 
 
@@ -17,25 +19,25 @@ def refused(network, path=Path.POD_TO_POD, mode=Mode.BGP) -> Unreachable:
     "path", [Path.HOST_TO_HOST, Path.HOST_TO_POD, Path.POD_TO_HOST, Path.POD_TO_POD], ids=str
 )
 def test_a_healthy_path_passes_with_its_mtu_and_bytes(network, path):
-    found = check(network, network.pair(path, Mode.BGP if path.has_mode else None))
+    found = check(network.pair(path, Mode.BGP if path.has_mode else None))
     assert (found.interface_mtu, found.path_mtu) == (1500, 1500)
     # iperf3's server stops reading when the client says it has sent all: the tail may be missing.
-    assert all(BULK_BYTES // 4 <= brought <= 2 * BULK_BYTES for brought in found.bulk_bytes.values())
+    assert all(BULK_BYTES // 2 <= brought <= 2 * BULK_BYTES for brought in found.bulk_bytes.values())
     assert set(found.bulk_bytes) == {"forward", "reverse"}
     assert found.not_checked == {}
 
 
 def test_through_vxlan_the_mtu_is_the_tunnels(network):
     network.encapsulate()
-    assert check(network, network.pair(Path.POD_TO_POD, Mode.VXLAN)).path_mtu == 1450
-    assert check(network, network.pair(Path.HOST_TO_POD, Mode.VXLAN)).interface_mtu == 1450
+    assert check(network.pair(Path.POD_TO_POD, Mode.VXLAN)).path_mtu == 1450
+    assert check(network.pair(Path.HOST_TO_POD, Mode.VXLAN)).interface_mtu == 1450
 
 
 def test_a_smaller_mtu_further_on_is_fine_as_long_as_somebody_says_so(network):
     """A pod's MTU is the minimum over all modes of a cluster: a host's route may well be wider."""
     network.mtu("node2", "cali0", 1400)
     network.mtu("pod2", "eth0", 1400)
-    found = check(network, network.pair(Path.HOST_TO_POD, Mode.BGP))
+    found = check(network.pair(Path.HOST_TO_POD, Mode.BGP))
     assert (found.interface_mtu, found.path_mtu) == (1500, 1400)
     assert found.to_json()["path_mtu"] == 1400
 
@@ -43,80 +45,80 @@ def test_a_smaller_mtu_further_on_is_fine_as_long_as_somebody_says_so(network):
 def test_an_mtu_black_hole_passes_the_small_ping_and_is_found_by_the_large_one(network):
     # A veth drops what is larger than its peer's MTU without a word.
     network.mtu("node2", "eth0", 1400)
-    problem = refused(network, Path.POD_TO_POD)
-    assert problem.where == "pod1"
-    assert (
+    problem = lost(network)
+    assert problem.symptom == Symptom.FULL_SIZE_PING
+    assert problem.what == (
         "a ping of 1500 bytes that must not be fragmented to pod2 (198.19.202.2) got no answer"
-        in problem.what
     )
-    assert "node2 itself answers node1" in problem.what
-    assert "lower the MTU of the pods" in problem.remedy
 
 
 @pytest.mark.parametrize(
-    ("node", "said"), [("node2", "TCP bulk to pod2"), ("node1", "TCP bulk from server to client")]
+    ("node", "symptom", "said"),
+    [
+        ("node2", Symptom.TCP_BULK, "TCP bulk to pod2 (198.19.202.2) stalled: less than 65536 bytes in 5 s"),
+        ("node1", Symptom.TCP_BULK_REVERSE, "TCP bulk back from the server"),
+    ],
+    ids=["forward", "reverse"],
 )
-def test_a_fault_of_large_tcp_passes_both_pings_and_is_found_by_bulk(network, node, said):
+def test_a_fault_of_large_tcp_passes_pings_and_handshake_and_is_found_by_bulk(network, node, symptom, said):
     network.hold_large_tcp("router", node)
-    problem = refused(network)
+    problem = lost(network)
+    assert problem.symptom == symptom
     assert said in problem.what
-    assert "198.19.202.0/26 via 198.18.201.1 dev eth0 proto bird" in problem.what
-    assert "ethtool -K eth0 tx-checksum-ip-generic off" in problem.remedy
 
 
-def test_a_firewall_that_lets_only_icmp_pass_is_found_by_bulk(network):
+def test_a_slow_link_is_slow_and_not_dead(network):
+    """4 MB would take it 21 seconds."""
+    shaper = ("root", "tbf", "rate", "1600kbit", "burst", "20k", "limit", "200k")
+    sh("tc", "-n", network.netns("router"), "qdisc", "add", "dev", "node2", *shaper)
+    found = check(network.pair(Path.POD_TO_POD, Mode.BGP))
+    assert 16384 <= found.bulk_bytes["forward"] <= 131072
+
+
+def test_a_firewall_that_lets_only_icmp_pass_is_found_by_the_handshake(network):
     # By number: a minimal Debian has no /etc/protocols to look the name up in.
     network.ip("router", "rule", "add", "ipproto", "6", "pref", "10", "blackhole")
-    problem = refused(network)
-    assert "TCP bulk to pod2 (198.19.202.2) failed: iperf3 says" in problem.what
-    assert "firewall that lets only ICMP pass" in problem.remedy
+    problem = lost(network)
+    assert problem.symptom == Symptom.TCP_HANDSHAKE
+    assert "a TCP handshake to pod2 (198.19.202.2) failed: iperf3 says" in problem.what
+    assert "refused" not in problem.what
 
 
-def test_a_router_that_does_not_know_the_pods_is_named_with_the_modes_that_would_work(network):
+def test_a_firewall_that_refuses_is_told_from_one_that_drops(network):
+    network.refuse_tcp("node2")
+    problem = lost(network)
+    assert problem.symptom == Symptom.TCP_HANDSHAKE
+    assert "Connection refused" in problem.what
+
+
+def test_a_server_that_died_meanwhile_is_no_fault_of_the_network(network):
+    pod = network.endpoints["pod2"]
+    start = pod.start
+
+    def start_and_kill(argv, *, limit):
+        server = start(argv, limit=limit)
+        server.wait_for_output("Server listening", deadline=5)
+        server.stop()
+        return server
+
+    pod.start = start_and_kill
+    found = check(network.pair(Path.POD_TO_POD, Mode.BGP))
+    assert found.path_mtu == 1500
+    assert "pod2: the server of iperf3 died (" in found.not_checked["TCP bulk"]
+    assert "refused" in found.not_checked["TCP bulk"]
+
+
+def test_a_router_that_does_not_know_the_pods_is_quoted(network):
     network.ip("router", "route", "delete", "198.19.202.0/26")
-    problem = refused(network)
+    problem = lost(network)
+    assert problem.symptom == Symptom.SMALL_PING
     assert "a small ping to pod2 (198.19.202.2) failed: From 198.18.201.1" in problem.what
     assert "Destination Net Unreachable" in problem.what
-    assert "node1 routes it by 198.19.202.0/26 via 198.18.201.1 dev eth0 proto bird" in problem.what
-    assert "node2 itself answers node1" in problem.what
-    assert "does not carry pod addresses" in problem.remedy
-    assert "ipip, vxlan, ipip-cross-subnet" in problem.remedy
 
 
-def test_a_router_that_drops_pods_silently_gets_the_same_remedy(network):
+def test_a_router_that_drops_pods_silently_leaves_no_words(network):
     network.ip("router", "route", "replace", "blackhole", "198.19.202.0/26")
-    problem = refused(network, Path.HOST_TO_POD)
-    assert "got no answer" in problem.what
-    assert "BGP peering with the nodes" in problem.remedy
-
-
-def test_a_missing_route_points_at_bgp_and_felix(network):
-    network.ip("node1", "route", "replace", "blackhole", "198.19.202.0/26")
-    problem = refused(network)
-    assert "node1 has no usable route to 198.19.202.2" in problem.what
-    assert "birdcl show protocols" in problem.remedy
-
-
-def test_a_tunnel_whose_packets_are_dropped_points_at_its_port(network):
-    network.encapsulate()
-    network.ip("router", "rule", "add", "ipproto", "17", "pref", "10", "blackhole")
-    problem = refused(network, mode=Mode.VXLAN)
-    assert "dev vxlan.calico" in problem.what
-    assert problem.remedy == "let UDP port 4789 pass between the nodes"
-
-
-def test_nodes_that_do_not_reach_each_other_come_first(network):
-    network.ip("node2", "link", "set", "eth0", "down")
-    problem = refused(network)
-    assert "node2 itself does not answer node1" in problem.what
-    assert "make the nodes reach each other first" in problem.remedy
-
-
-def test_a_dead_pod_is_told_from_a_broken_path(network):
-    network.ip("pod2", "link", "set", "eth0", "down")
-    problem = refused(network)
-    assert "pod2 does not even answer its own node" in problem.what
-    assert "look at pod2" in problem.remedy
+    assert lost(network, Path.HOST_TO_POD).what == "a small ping to pod2 (198.19.202.2) got no answer"
 
 
 def test_one_lost_packet_is_no_fault(network):
@@ -131,7 +133,7 @@ def test_one_lost_packet_is_no_fault(network):
         return result
 
     pod.run = run_and_repair
-    assert check(network, network.pair(Path.POD_TO_POD, Mode.BGP)).path_mtu == 1500
+    assert check(network.pair(Path.POD_TO_POD, Mode.BGP)).path_mtu == 1500
     pings = [command for command in pod.commands if command[0] == "ping"]
     assert [command[3] for command in pings[:2]] == ["1", "3"]
 
@@ -139,7 +141,7 @@ def test_one_lost_packet_is_no_fault(network):
 @pytest.mark.parametrize("end", ["pod1", "pod2"])
 def test_without_iperf3_the_rest_is_checked_and_the_gap_is_told(network, end):
     network.endpoints[end].without.add("iperf3")
-    found = check(network, network.pair(Path.POD_TO_POD, Mode.BGP))
+    found = check(network.pair(Path.POD_TO_POD, Mode.BGP))
     assert found.path_mtu == 1500
     assert found.bulk_bytes == {}
     assert end in found.not_checked["TCP bulk"]
@@ -149,12 +151,12 @@ def test_without_iperf3_the_rest_is_checked_and_the_gap_is_told(network, end):
 def test_a_pod_without_ip_knows_its_mtu_from_sys(network):
     network.mtu("pod1", "eth0", 1450)
     network.endpoints["pod1"].without.add("ip")
-    assert check(network, network.pair(Path.POD_TO_POD, Mode.BGP)).interface_mtu == 1450
+    assert check(network.pair(Path.POD_TO_POD, Mode.BGP)).interface_mtu == 1450
 
 
 def test_a_pod_that_cannot_tell_its_mtu_leaves_a_gap_that_is_told(network):
     network.endpoints["pod1"].without |= {"ip", "cat"}
-    found = check(network, network.pair(Path.POD_TO_POD, Mode.BGP))
+    found = check(network.pair(Path.POD_TO_POD, Mode.BGP))
     assert found.path_mtu is None
     assert "pod1 has neither" in found.not_checked["full-size ping"]
 
@@ -162,18 +164,10 @@ def test_a_pod_that_cannot_tell_its_mtu_leaves_a_gap_that_is_told(network):
 def test_without_ping_it_is_a_tool_problem(network):
     network.endpoints["pod1"].without.add("ping")
     with pytest.raises(ToolProblem, match="pod1: ping is not installed there"):
-        check(network, network.pair(Path.POD_TO_POD, Mode.BGP))
-
-
-def test_facts_that_cannot_be_had_leave_gaps_and_no_second_failure(network):
-    network.ip("router", "route", "delete", "198.19.202.0/26")
-    network.host("node1").without |= {"ip", "ping"}
-    problem = refused(network)
-    assert "Destination Net Unreachable" in problem.what
-    assert "itself" not in problem.what
+        check(network.pair(Path.POD_TO_POD, Mode.BGP))
 
 
 def test_a_healthy_check_costs_no_facts(network):
-    check(network, network.pair(Path.POD_TO_POD, Mode.BGP))
+    check(network.pair(Path.POD_TO_POD, Mode.BGP))
     assert network.host("node1").commands == []
     assert network.host("node2").commands == []
