@@ -210,7 +210,10 @@ class TestNothingForNothing:
     def test_each_verb_is_used_by_some_run(self, tmp_path):
         rules = granted(*Role)
         # Requests do not tell: creations by server-side apply, and the API server's second look at exec.
-        used = {("create", what) for what in ("namespaces", "pods", "services", "ippools", "pods/exec")}
+        applied = ("namespaces", "pods", "services", "ippools", "pods/exec", "caliconodestatuses")
+        used = {("create", what) for what in applied}
+        # Calico's API server itself asks for these when it lists policies (its RBAC for tiered policies).
+        used |= {("get", "tiers"), ("list", "tier.networkpolicies"), ("list", "tier.globalnetworkpolicies")}
         for fake in self.runs(tmp_path, rules):
             used |= {
                 (each.verb, f"{each.resource}/{each.subresource}".rstrip("/"))
@@ -232,7 +235,28 @@ class TestNothingForNothing:
         with cluster(PLAIN["aggregated"], rules) as fake:
             run(fake, folder, [Mode.VXLAN], provision=Provision.SWITCH)
             yield fake
+        with cluster(CLUSTERS["aggregated"], rules) as fake:
+            self.inspect(fake, folder, rules)
+            yield fake
         with cluster(CLUSTERS["raw"], rules) as fake, pytest.raises(ClusterProblem):
             missing = "images: {tools: registry.example/missing:1, pull-policy: Never}"
             run(fake, folder, [Mode.BGP], text=missing)
         yield fake
+
+    def inspect(self, fake: FakeApi, folder: Path, rules: Rules) -> None:
+        """Every look a diagnosis takes, the first of them where blocks and then reports may not be seen."""
+        of = file(f"kubeconfig: {fake.kubeconfig(folder / 'kubeconfig')}\n{QUICK}")
+        paths = [TrafficPath.POD_TO_POD]
+        with open_cluster(
+            of, (Mode.BGP,), paths=paths, provision=Provision.POOLS, tell=lambda _: None
+        ) as opened:
+            inspector, server = opened.inspector(), opened.pair(paths[0], Mode.BGP).server
+            fake.rbac.rules = _without(rules, "ipamblocks", "list")
+            assert inspector.blocks().value
+            fake.rbac.rules = _without(rules, "caliconodestatuses", "create")
+            inspector.sessions(server.node)
+            fake.rbac.rules = rules
+            assert inspector.mesh().value is True
+            assert inspector.sessions(server.node).source.startswith("CalicoNodeStatus")
+            assert inspector.daemons(server.node).value == {"bird": True, "felix": True}
+            assert inspector.policies(server.node, server.own_address).value == ()

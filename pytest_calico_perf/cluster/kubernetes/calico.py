@@ -236,6 +236,19 @@ class CalicoFacts:
         listed = mappings(lookup(self.installation, "calicoNetwork", "ipPools"))
         return any(str(pool.range) == text(each.get("cidr")) for each in listed)
 
+    def about_routes(self, kind: Encapsulation) -> str:
+        """What is wrong with who writes the routes of a kind of pool, in a sentence; empty if nothing is."""
+        writers = self.route_owners[kind]
+        if len(writers) == 1:
+            return ""
+        if not writers and self.backend not in (Backend.BIRD, Backend.UNKNOWN):
+            return f"routes of pools with encapsulation {kind} are written by nobody: backend {self.backend}"
+        by = f"by {' and '.join(sorted(writers))} at once and may flap" if writers else "by nobody"
+        return (
+            f"routes of pools with encapsulation {kind} are written {by}: programClusterRoutes of "
+            "FelixConfiguration and BGPConfiguration must complement each other"
+        )
+
     def facts(self) -> dict[str, Any]:
         """It, JSON-able."""
         return {
@@ -267,13 +280,9 @@ class CalicoFacts:
             notes.append(
                 "Calico's datastore is not ready (ClusterInformation default): an upgrade is under way"
             )
-        for kind, writers in self.route_owners.items():
-            if len(writers) > 1:
-                notes.append(
-                    f"routes of pools with encapsulation {kind} are written by "
-                    f"{' and '.join(sorted(writers))} at once and may flap: programClusterRoutes of "
-                    "FelixConfiguration and BGPConfiguration must complement each other"
-                )
+        # Without BIRD it is by design that some routes have nobody to write them.
+        kinds = Encapsulation if self.backend in (Backend.BIRD, Backend.UNKNOWN) else ()
+        notes += [complaint for kind in kinds if (complaint := self.about_routes(kind))]
         notes += [
             f"pool {pool.name} has an ipipMode and a vxlanMode that cannot be together"
             for pool in self.pools

@@ -11,6 +11,7 @@ from pytest_calico_perf.cluster.inspection import Blind, Inspector
 from pytest_calico_perf.cluster.kubernetes.api import api_of
 from pytest_calico_perf.cluster.kubernetes.calico_node import CalicoNode
 from pytest_calico_perf.cluster.kubernetes.hosts import HostEndpoints, open_hosts
+from pytest_calico_perf.cluster.kubernetes.inspection import KubernetesInspector
 from pytest_calico_perf.cluster.kubernetes.manifests import TOOLS, WEB
 from pytest_calico_perf.cluster.kubernetes.ours import new_run_id, owner
 from pytest_calico_perf.cluster.kubernetes.pools import (
@@ -71,6 +72,7 @@ class KubernetesCluster:
         self._ranges: dict[Mode, IPv4Network] = {}
         self._made_pools: tuple[str, ...] = ()
         self._problems: dict[Mode, ClusterProblem] = {}
+        self._inspector: KubernetesInspector | None = None
         self._kept = False
 
     @property
@@ -153,6 +155,8 @@ class KubernetesCluster:
         made = list(self._workload.made)
         if calico:
             made += [(calico.api.pools, name) for name in self._made_pools]
+        if self._inspector:
+            made += self._inspector.made
         return removal.remove(removal.leftovers(self._run, made))
 
     def _close_hosts(self) -> list[str]:
@@ -324,7 +328,12 @@ class KubernetesCluster:
             }
 
     def inspector(self) -> Inspector:
-        return Blind("this backend does not look into Calico yet")
+        if self._inspector is None:
+            calico = self._ground.survey.calico
+            if calico is None:
+                return Blind("there is no Calico in this cluster, or nobody may see it")
+            self._inspector = KubernetesInspector(self._api, calico.api, self._run, lambda: self._pods.pods)
+        return self._inspector
 
     def facts(self) -> Mapping[str, Any]:
         facts = dict(self._ground.facts())

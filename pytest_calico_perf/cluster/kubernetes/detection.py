@@ -98,7 +98,7 @@ def find_calico(look: Look) -> CalicoFacts | None:
         backend=_backend(environment, config, installation),
         dataplane=_dataplane(felix, installation),
         ipam=_ipam(config, installation),
-        pools=tuple(sorted(map(_pool, look.list(api.pools)), key=lambda pool: pool.name)),
+        pools=tuple(sorted(map(read_pool, look.list(api.pools)), key=lambda pool: pool.name)),
         felix=felix,
         bgp=_spec(look.find(api.bgp_configurations, "default")),
         installation=installation,
@@ -169,7 +169,8 @@ def _tag(image: object) -> str:
     return name.partition(":")[2]
 
 
-def _pool(found: Json) -> PoolFacts:
+def read_pool(found: Json) -> PoolFacts:
+    """A pool out of the API's object."""
     spec = _spec(found)
     return PoolFacts(
         name=name_of(found),

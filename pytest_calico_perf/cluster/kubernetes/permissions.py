@@ -20,6 +20,7 @@ from pytest_calico_perf.cluster.kubernetes.resource import (
     EVENTS,
     INSTALLATIONS,
     NAMESPACES,
+    NETWORK_POLICIES,
     NODES,
     PODS,
     SERVICE_RANGES,
@@ -44,6 +45,8 @@ class Role(StrEnum):
     NAMESPACES = "pytest-calico-perf-namespaces"
     POOLS = "pytest-calico-perf-pools"
     SWITCH = "pytest-calico-perf-switch"
+    DIAGNOSE = "pytest-calico-perf-diagnose"
+    CALICO_NODE = "pytest-calico-perf-calico-node"
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,63 @@ def needed(
     return tuple(rules)
 
 
+def looking_deeper(calico: CalicoApi) -> tuple[Rule, ...]:
+    """What a diagnosis asks for to see why a path is dead. No run needs it: what it may not see, it says."""
+    policies = "policies that choose the test pods"
+    tiered = "the same, where Calico's API server asks by tier"
+    rules = [
+        *reporting_sessions(calico),
+        _diagnose(
+            calico.affinities, ("list",), "which node a block belongs to, where blocks may not be seen"
+        ),
+        _diagnose(calico.bgp_peers, ("list",), "sessions besides the mesh"),
+        _diagnose(NETWORK_POLICIES, ("list",), policies),
+        _diagnose(calico.network_policies, ("list",), policies),
+        _diagnose(calico.global_network_policies, ("list",), policies),
+    ]
+    if calico.validates:
+        rules += [
+            _diagnose(Resource(calico.group, calico.version, plural, kind, namespaced=False), (verb,), tiered)
+            for plural, kind, verb in (
+                ("tiers", "Tier", "get"),
+                ("tier.networkpolicies", "NetworkPolicy", "list"),
+                ("tier.globalnetworkpolicies", "GlobalNetworkPolicy", "list"),
+            )
+        ]
+    return (*rules, *entering_calico_node())
+
+
+def reporting_sessions(calico: CalicoApi) -> tuple[Rule, ...]:
+    """What it takes to have calico-node report its BGP sessions."""
+    report = "have calico-node report its BGP sessions, by server-side apply, which needs both"
+    return (
+        _diagnose(calico.node_statuses, _APPLY, report),
+        _diagnose(calico.node_statuses, (*_READ, "delete"), "read that report and take it away"),
+    )
+
+
+def entering_calico_node() -> tuple[Rule, ...]:
+    """What it takes to ask the BIRD in calico-node's pods; the namespace they are in is enough."""
+    return (
+        _ask_agent(PODS, ("list",), "find calico-node's pod on a node"),
+        _ask_agent(PODS, ("get", "create"), "ask its BIRD for its sessions (birdcl -r)", subresource="exec"),
+        _ask_agent(EVENTS, ("list",), "why calico-node is not ready"),
+    )
+
+
+def refusal(api: Reader, rules: Sequence[Rule]) -> str:
+    """Which of these are not permitted, in words; empty when all are.
+
+    Raises:
+        ApiProblem: The API cannot be reached, or fails.
+    """
+    refused = [lacking for rule in rules if (lacking := rule.lacking(api))]
+    if not refused:
+        return ""
+    roles = sorted({str(rule.role) for rule in refused})
+    return f"not permitted: {'; '.join(map(str, refused))}; {_MANIFEST} has it in {', '.join(roles)}"
+
+
 def check(api: Reader, rules: Sequence[Rule]) -> None:
     """Ask the API server, verb by verb, whether we may (SelfSubjectAccessReview).
 
@@ -134,6 +194,8 @@ _work = partial(Rule, Role.WORKLOAD)
 _make_namespaces = partial(Rule, Role.NAMESPACES)
 _make_pools = partial(Rule, Role.POOLS)
 _switch = partial(Rule, Role.SWITCH)
+_diagnose = partial(Rule, Role.DIAGNOSE, optional=True)
+_ask_agent = partial(Rule, Role.CALICO_NODE, optional=True)
 
 _READ = ("get", "list")
 _APPLY = ("create", "patch")  # server-side apply of what is not there yet asks for both

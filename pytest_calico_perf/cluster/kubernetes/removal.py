@@ -16,7 +16,7 @@ from pytest_calico_perf.cluster.kubernetes.pool_removal import PoolRemoval
 from pytest_calico_perf.cluster.kubernetes.resource import NAMESPACES, PODS, SERVICES, CalicoApi, Resource
 from pytest_calico_perf.errors import ApiProblem
 
-_FORBIDDEN = 403
+_FORBIDDEN, _NOT_FOUND = 403, 404
 
 
 class Removal:
@@ -62,6 +62,10 @@ class Removal:
             places = [(SERVICES, self._namespace), (PODS, self._namespace), *places]
         if self._calico:
             places.append((self._calico.pools, ""))
+            statuses = self._calico.node_statuses
+            # A run that diagnosed nothing has made none, and need not be permitted to look.
+            if run is None or any(kind == statuses for kind, _ in made):
+                places.append((statuses, ""))
         found = []
         for resource, namespace in places:
             names = [name for kind, name in made if kind == resource]
@@ -93,6 +97,8 @@ class Removal:
         try:
             found = self._api.list(resource, namespace=namespace, labels=labels)
         except ApiProblem as problem:
+            if problem.status == _NOT_FOUND:
+                return []  # the kind is not served
             if problem.status != _FORBIDDEN:
                 raise
             if run is None:

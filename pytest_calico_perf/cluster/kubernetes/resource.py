@@ -54,6 +54,7 @@ EVENTS = Resource("", "v1", "events", "Event")
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 DAEMON_SETS = Resource("apps", "v1", "daemonsets", "DaemonSet")
 SERVICE_RANGES = Resource("networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", namespaced=False)
+NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 INSTALLATIONS = Resource("operator.tigera.io", "v1", "installations", "Installation", namespaced=False)
 
 
@@ -94,6 +95,22 @@ class CalicoApi:
     @property
     def cluster_informations(self) -> Resource:
         return self._own("clusterinformations", "ClusterInformation")
+
+    @property
+    def bgp_peers(self) -> Resource:
+        return self._own("bgppeers", "BGPPeer")
+
+    @property
+    def node_statuses(self) -> Resource:
+        return self._own("caliconodestatuses", "CalicoNodeStatus")
+
+    @property
+    def network_policies(self) -> Resource:
+        return Resource(self.group, self.version, "networkpolicies", "NetworkPolicy")
+
+    @property
+    def global_network_policies(self) -> Resource:
+        return self._own("globalnetworkpolicies", "GlobalNetworkPolicy")
 
     @property
     def blocks(self) -> Resource:

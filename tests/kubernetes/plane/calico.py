@@ -32,6 +32,8 @@ TUNNEL_ANNOTATION = {
     Encapsulation.VXLAN: "projectcalico.org/IPv4VXLANTunnelAddr",
 }
 AGENT = {"k8s-app": "calico-node"}
+RUN = "/var/run/calico"
+"""Where calico-node finds BIRD's socket."""
 _WATCHED = frozenset(
     {"IPPool", "Installation", "Node", "IPAMBlock", "FelixConfiguration", "BGPConfiguration"}
 )
@@ -246,7 +248,7 @@ class Calico:
             self._store.update(
                 PODS,
                 pod["metadata"]["name"],
-                lambda live: _readied(live, ready=ready),
+                lambda live: readied(live, ready=ready),
                 namespace=self._spec.namespace,
             )
         count_daemons(self._store, "calico-node", self._spec.namespace)
@@ -280,7 +282,8 @@ def is_ready(pod: Json) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
-def _readied(pod: Json, *, ready: bool) -> Json:
+def readied(pod: Json, *, ready: bool) -> Json:
+    """A pod of calico-node with that readiness."""
     status = pod["status"]
     for condition in status.get("conditions") or []:
         if condition["type"] in ("Ready", "ContainersReady") and condition["status"] != str(ready):

@@ -28,7 +28,7 @@ Json = Mapping[str, Any]
 # image lacks is deleted in an overlay (Documentation/filesystems/overlayfs.rst, whiteouts).
 _PAUSE = """\
 set -e
-scratch="$1" root="$2" tmp="$3"; shift 3
+scratch="$1" root="$2" tmp="$3" bird="$4"; shift 4
 for program; do
     where="$(dirname "$program")"
     mkdir -p "$scratch-lacks$where"
@@ -36,7 +36,9 @@ for program; do
     mount -t overlay -o "lowerdir=$scratch-lacks$where:$where" overlay "$where"
 done
 mount --bind "$scratch" /tmp
+[ -z "$bird" ] || mount --bind "$bird" /mnt
 mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs /run
+[ -z "$bird" ] || { mkdir /run/calico; mount --bind /mnt /run/calico; umount /mnt; }
 mount -t proc -o nosuid,nodev,noexec proc /proc
 mount -t sysfs -o nosuid,nodev,noexec,ro sysfs /sys
 mount -o "remount,bind,nosuid,$root" /
@@ -103,6 +105,8 @@ class Containers:
             "ro" if all(_security(pod, each).get("readOnlyRootFilesystem") for each in _specs(pod)) else "rw"
         )
         tmp = "rw" if root == "rw" or "/tmp" in _writable(pod) else "ro"
+        # The one path of its host that a pod here may see: where its node's BIRD listens.
+        bird = sandbox.scratch(network) if _sees_bird(pod) else ""
         environment = {
             name: value for name, value in sandbox.environment.items() if name not in ("HOME", "TMPDIR")
         } | {"HOME": "/", "HOSTNAME": pod["metadata"]["name"], "PATH": _PATH}
@@ -110,7 +114,7 @@ class Containers:
             [
                 *(*sandbox.command_line(network), "--wd=/", "--"),
                 *("unshare", "--fork", "--kill-child", "--pid", "--mount", "--"),
-                *("sh", "-c", _PAUSE, "pause", scratch, root, tmp, *_lacking(pod)),
+                *("sh", "-c", _PAUSE, "pause", scratch, root, tmp, bird, *_lacking(pod)),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -184,6 +188,14 @@ def _writable(pod: Json) -> set[str]:
         for mount in spec.get("volumeMounts") or ()
         if mount["name"] in volumes
     }
+
+
+def _sees_bird(pod: Json) -> bool:
+    """Whether it mounts the folder of its host in which BIRD's socket is."""
+    return any(
+        (volume.get("hostPath") or {}).get("path") == "/var/run/calico"
+        for volume in pod["spec"].get("volumes") or ()
+    )
 
 
 def _lacking(pod: Json) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_calico_perf.cluster.lab.topology import Node
 from tests.kubernetes.fake.objects import node as node_object
 from tests.kubernetes.plane import pools
-from tests.kubernetes.plane.calico import AGENT, OPERATORS
+from tests.kubernetes.plane.calico import AGENT, OPERATORS, RUN
 from tests.kubernetes.plane.resources import (
     CONFIG_MAPS,
     DAEMON_SETS,
@@ -93,8 +93,15 @@ def calico_agent(calico: CalicoSpec) -> Json:
     else:
         key = {"configMapKeyRef": {"name": "calico-config", "key": "calico_backend"}}
         environment.append({"name": "CALICO_NETWORKING_BACKEND", "valueFrom": key})
-    container = {"name": "calico-node", "image": f"quay.io/calico/node:{calico.version}", "env": environment}
-    return _daemon_set("calico-node", calico.namespace, AGENT, container)
+    mounts = [{"name": "var-run-calico", "mountPath": RUN}]
+    container = {
+        "name": "calico-node",
+        "image": f"quay.io/calico/node:{calico.version}",
+        "env": environment,
+        "volumeMounts": mounts,
+    }
+    volume = {"name": "var-run-calico", "hostPath": {"path": RUN, "type": "DirectoryOrCreate"}}
+    return _daemon_set("calico-node", calico.namespace, AGENT, container, volume)
 
 
 def calico(spec: CalicoSpec, resources: CalicoResources) -> Iterator[tuple[Resource, Json]]:
@@ -207,6 +214,7 @@ def daemon_pod(daemon_set: Json, node: str, address: str) -> Json:
             "serviceAccountName": metadata["name"],
             "tolerations": [{"operator": "Exists"}],
             "containers": [container | {"securityContext": {"privileged": True}}],
+            "volumes": daemon_set["spec"]["template"]["spec"].get("volumes") or [],
         },
         "status": {"hostIP": address},
     }
@@ -226,10 +234,13 @@ def _config_map(name: str, data: Mapping[str, str]) -> Json:
     return {"metadata": {"name": name, "namespace": "kube-system"}, "data": dict(data)}
 
 
-def _daemon_set(name: str, namespace: str, labels: Mapping[str, str], container: Json) -> Json:
+def _daemon_set(
+    name: str, namespace: str, labels: Mapping[str, str], container: Json, *volumes: Json
+) -> Json:
+    spec = {"hostNetwork": True, "containers": [container], "tolerations": [{"operator": "Exists"}]}
     template = {
         "metadata": {"labels": dict(labels)},
-        "spec": {"hostNetwork": True, "containers": [container], "tolerations": [{"operator": "Exists"}]},
+        "spec": spec | ({"volumes": list(volumes)} if volumes else {}),
     }
     numbers = dict.fromkeys(
         ("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"), 0

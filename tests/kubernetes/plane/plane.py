@@ -19,6 +19,7 @@ from tests.kubernetes.fake.faults import Fault, status
 from tests.kubernetes.fake.refusal import Refused
 from tests.kubernetes.plane import objects, podstatus
 from tests.kubernetes.plane.admission import Admission
+from tests.kubernetes.plane.agent import Reporter
 from tests.kubernetes.plane.calico import Calico, count_daemons, is_ready
 from tests.kubernetes.plane.cni import Cni
 from tests.kubernetes.plane.dataplane import DataPlane
@@ -59,6 +60,7 @@ class Plane:
         sandbox: Where the nodes are; a node's network namespace has its name.
         resources: Where Calico's objects are stored: `resources.pools`, `resources.blocks`.
         calico: Calico's controllers; `calico.ipam.collect_garbage()` does what kube-controllers do in the end.
+        agents: What calico-node says of itself; `agents.probe("node1")` is its readiness probe.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Plane:
         self.sandbox: Sandbox
         self.resources: CalicoResources
         self.calico: Calico
+        self.agents: Reporter
         self._data_plane: DataPlane
         self._kubelets: Kubelets
 
@@ -102,6 +105,8 @@ class Plane:
         self._data_plane.build()
         self.calico = Calico(store, resources, spec, self._data_plane)
         stack.callback(self.calico.close)
+        self.agents = Reporter(store, resources, spec, self.sandbox)
+        stack.callback(self.agents.close)
         proxy = Proxy(store, self._data_plane, self._range)
         stack.callback(proxy.close)
         addresses = {node.name: node.address for node in self.topology.nodes}
@@ -115,10 +120,14 @@ class Plane:
             store.create(NODES, objects.node(node, plan, number, spec))
         for resource, obj in (*objects.kubernetes(spec), *objects.calico(spec, resources)):
             store.create(resource, obj)
-        for controller in (self.calico, proxy, self._kubelets):
+        for controller in (self.calico, self.agents, proxy, self._kubelets):
             subscription = store.subscribe(controller.on_change, replay=True)
             stack.callback(subscription.close)
-        self._settlers: list[Callable[[float], bool]] = [self.calico.settle, proxy.settle]
+        self._settlers: list[Callable[[float], bool]] = [
+            self.calico.settle,
+            self.agents.settle,
+            proxy.settle,
+        ]
         self.fake.runtime = self
         self._start_daemons()
         self.settle()
@@ -238,6 +247,10 @@ class Plane:
     ) -> None:
         """The kubelet ends a pod for want of something: its processes are killed, it is Failed and stays."""
         self._kubelets.worker_of(namespace, pod).evict("Evicted", message)
+
+    def set_rules(self, node: str, rules: str) -> None:
+        """Load a file of `nft` on a node: what a firewall there, or the network before it, does to packets."""
+        self._data_plane.set_rules(node, rules)
 
     def stop_bird(self, node: str) -> None:
         """End a node's BIRD: its peers withdraw what it announced."""

@@ -33,7 +33,10 @@ _SHOWN = {
     "bgppeers": "BGPPeer",
     "clusterinformations": "ClusterInformation",
     "caliconodestatuses": "CalicoNodeStatus",
+    "globalnetworkpolicies": "GlobalNetworkPolicy",
 }
+# Of which Calico has one for each namespace.
+_NAMESPACED = {"networkpolicies": "NetworkPolicy"}
 _STORED_ONLY = {"ipamblocks": "IPAMBlock", "blockaffinities": "BlockAffinity", "ipamhandles": "IPAMHandle"}
 
 
@@ -54,12 +57,27 @@ class CalicoResources:
         """Serve what a cluster of that kind serves; what its aggregated API shows are the stored objects."""
         native = spec.group == Group.NATIVE
         stored = cls(_OTHER, "v1") if spec.absent else cls(_V3, "v3") if native else cls(_V1, "v1")
-        for plural, kind in (_SHOWN | _STORED_ONLY).items():
-            fake.register(stored.group, stored.version, plural, kind, status=native and plural in _STATUS)
+        for plural, kind in (_SHOWN | _STORED_ONLY | _NAMESPACED).items():
+            fake.register(
+                stored.group,
+                stored.version,
+                plural,
+                kind,
+                plural in _NAMESPACED,
+                status=native and plural in _STATUS,
+            )
         if spec.group == Group.AGGREGATED:
             # blockaffinities are in the aggregated API, blocks and handles are not (calico.md 1.1).
-            for plural, kind in (_SHOWN | {"blockaffinities": "BlockAffinity"}).items():
-                fake.register(_V3, "v3", plural, kind, storage=(_V1, plural), status=plural in _STATUS)
+            for plural, kind in (_SHOWN | _NAMESPACED | {"blockaffinities": "BlockAffinity"}).items():
+                fake.register(
+                    _V3,
+                    "v3",
+                    plural,
+                    kind,
+                    plural in _NAMESPACED,
+                    storage=(_V1, plural),
+                    status=plural in _STATUS,
+                )
         if spec.managed_by == "operator":
             fake.register("operator.tigera.io", "v1", "installations", "Installation", status=True)
             fake.register("operator.tigera.io", "v1", "tigerastatuses", "TigeraStatus", status=True)

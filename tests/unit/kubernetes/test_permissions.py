@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_calico_perf.cluster.kubernetes.permissions import Role, Rule, check, needed
+from pytest_calico_perf.cluster.kubernetes.permissions import Role, Rule, check, looking_deeper, needed
 from pytest_calico_perf.cluster.kubernetes.survey import survey
 from pytest_calico_perf.errors import ApiProblem
 from pytest_calico_perf.model import Mode, Provision
@@ -67,6 +67,11 @@ def documented() -> set[Grant]:
 
 
 def every_need() -> tuple[Rule, ...]:
+    deeper = (rule for api in (RAW_API, AGGREGATED_API, NATIVE_API) for rule in looking_deeper(api))
+    return (*every_runs_need(), *deeper)
+
+
+def every_runs_need() -> tuple[Rule, ...]:
     return tuple(
         rule
         for make, api, provision, text, modes in product(
@@ -92,10 +97,11 @@ class TestManifest:
     def test_there_is_no_wildcard(self):
         assert "*" not in {word for grant in documented() for word in grant}
 
-    def test_everything_but_switching_is_bound_to_its_service_account(self):
+    def test_what_runs_need_by_default_is_bound_to_its_service_account(self):
         [account] = [each for each in DOCUMENTS if each["kind"] == "ServiceAccount"]
         bindings = [each for each in DOCUMENTS if each["kind"] == "ClusterRoleBinding"]
-        assert {each["roleRef"]["name"] for each in bindings} == set(Role) - {Role.SWITCH}
+        optional = {Role.SWITCH, Role.DIAGNOSE, Role.CALICO_NODE}
+        assert {each["roleRef"]["name"] for each in bindings} == set(Role) - optional
         for binding in bindings:
             [subject] = binding["subjects"]
             assert subject["kind"] == "ServiceAccount"
