@@ -20,7 +20,7 @@ from pytest_calico_perf.interrupts import Interrupts
 from pytest_calico_perf.model import Outcome, RunRecord
 from pytest_calico_perf.plan import Plan
 from pytest_calico_perf.progress import Progress
-from pytest_calico_perf.report import html, records, summary, terminal
+from pytest_calico_perf.report import doctor, html, records, summary, terminal
 from pytest_calico_perf.report.article import published_averages
 from pytest_calico_perf.report.benchmark import machine_info
 from pytest_calico_perf.report.table import comparison, notes, tally
@@ -68,6 +68,11 @@ class ReportHooks:
     @property
     def _session(self) -> Session:
         return self._config.stash[SESSION_KEY]
+
+    @property
+    def _diagnoses(self) -> bool:
+        """Whether paths are looked at and nothing is measured: `look_items.py` says what comes of it."""
+        return bool(self._config.option.calico_diagnose)
 
     @property
     def _record(self) -> RunRecord:
@@ -124,6 +129,8 @@ class ReportHooks:
         """What the selection (-k, marks, paths) left of that."""
         # Where nothing but a fixture asked for us, there was no header yet.
         lines = [] if self._introduced else self._introduction()
+        if self._diagnoses:
+            return lines
         plan = self._session.plan
         if plan.cells:
             what = f"{_count(len(plan.cells), 'cell')} in {_count(len(plan.blocks), 'block')}"
@@ -132,6 +139,9 @@ class ReportHooks:
 
     def _introduction(self) -> list[str]:
         session, settings = self._session, self._session.settings
+        if self._diagnoses:
+            where = f"{settings.cluster_file.name} ({settings.cluster_file.source})"
+            return [f"calico-perf: diagnosis of {', '.join(settings.modes)} on cluster {where}"]
         cells = _count(len(session.possible), "cell")
         return [
             f"calico-perf: cluster {settings.cluster_file.name} ({settings.cluster_file.source})",
@@ -168,17 +178,18 @@ class ReportHooks:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The comparison closes the output: it is what people came for."""
         record = self._record
-        if record.results or record.problem:
+        if not self._diagnoses and (record.results or record.problem):
             terminalreporter.section("calico-perf: comparison")
             lines = terminal.render(comparison(record), _columns(), record.problem, notes(record))
             for line in lines:
                 terminalreporter.line(line)
-            if record.profile["name"] == "article":
-                for line in published_averages(record):
-                    terminalreporter.line(line)
+            for line in published_averages(record):
+                terminalreporter.line(line)
             if counted := tally(record):
                 terminalreporter.line(f"verdicts: {counted}")
-        if record.results:
+            for line in doctor.in_short(record.results, _columns()):
+                terminalreporter.line(line)
+        if record.results and not self._diagnoses:
             share = format_percent(record.measuring_seconds / record.wall_seconds)
             cut = "; the run was cut short" if record.interrupted else ""
             terminalreporter.line(f"{share} of {format_duration(record.wall_seconds)} spent measuring{cut}")
@@ -248,6 +259,8 @@ class ReportHooks:
 
     def _keep_baseline(self, session: Session, record: RunRecord) -> None:
         if not session.keeps_baselines or self._config.option.collectonly or not record.results:
+            return
+        if self._diagnoses:  # there is no figure in it
             return
         try:
             path = session.baseline_file(record)

@@ -140,6 +140,12 @@ ACTIONS: tuple[Option, ...] = (
         "Show which threshold and expectation each cell got, and from where, and measure nothing.",
     ),
     Option(
+        "diagnose",
+        "",
+        "Look which paths carry payload, and why the others do not, and measure nothing: seconds instead of"
+        " minutes.",
+    ),
+    Option(
         "restore",
         "",
         "Put back what a killed run with --calico-provision=switch had changed, instead of measuring.",

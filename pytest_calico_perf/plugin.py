@@ -37,6 +37,7 @@ MARKER = (
     "calico(probe=None, path=None, mode=None): the probe this test reads through calico_cell; path and mode "
     "(a word or a list of words) narrow down the cells it runs for"
 )
+COLLECTED_KEY: pytest.StashKey[bool] = pytest.StashKey()  # there once a test that uses us was seen
 PROBLEM_KEY: pytest.StashKey[pytest.UsageError] = pytest.StashKey()
 NAMES = ("calico_path", "calico_mode")  # the fixtures that are parameters
 NOT_SELECTED = "not-selected"  # id of the placeholder for a test none of whose cells was asked for
@@ -73,7 +74,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     config.addinivalue_line("markers", THRESHOLD_MARKER)
     asked = any(config.getoption(option.ini) is not None for option in OPTIONS)
-    if not config.option.help and (asked or config.option.calico_explain):
+    instead = config.option.calico_explain or config.option.calico_diagnose
+    if not config.option.help and (asked or instead):
         activate(config)
 
 
@@ -96,7 +98,13 @@ def activate(config: pytest.Config) -> Session:
         for path in filter(None, (settings.json, settings.summary)):
             check_writable(path)
         hooks = ReportHooks(config)
-        session = Session(settings, hooks.progress, tell=hooks.tell, hold=hooks.interrupts.held)
+        session = Session(
+            settings,
+            hooks.progress,
+            tell=hooks.tell,
+            hold=hooks.interrupts.held,
+            command=("pytest", *map(str, config.invocation_params.args)),
+        )
     except UsageProblem as problem:
         raise pytest.UsageError(f"calico-perf: {problem}") from None
     hooks.interrupts.watch()
@@ -157,6 +165,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names = [name for name in NAMES if name in metafunc.fixturenames]
     if not names and "calico_cluster" not in metafunc.fixturenames:
         return
+    metafunc.config.stash[COLLECTED_KEY] = True
     rows: list[tuple[str | None, ...]] = []
     try:
         rows = [tuple(row[name] for name in names) for row in _rows(metafunc, activate(metafunc.config))]
@@ -223,8 +232,13 @@ def _matches(cell: Cell, wanted: dict[str, Any], *, without_hosts: bool) -> bool
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
     """Drop placeholders, and plan for exactly the cells whose tests will run.
+
+    With --calico-diagnose a look at each pair of these cells takes the place of all tests; where none of them
+    uses us, at each pair that the settings allow.
 
     Raises:
         pytest.UsageError: A test asked for something that cannot be; nothing was touched.
@@ -235,7 +249,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     dropped = [item for item in items if _is_placeholder(item)]
     if dropped:
-        config.hook.pytest_deselected(items=dropped)
+        if not config.option.calico_diagnose:  # which replaces all of them
+            config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
     cells: list[Cell] = []
     demanded: dict[Cell, tuple[Rule, ...]] = {}
@@ -247,7 +262,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             demanded[cell] = (*demanded.get(cell, ()), *rules)
             # A cell without a sample (a dead path, a link without a speed) records none; that is no news.
             item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all"))
-    config.stash[SESSION_KEY].select(cells, demanded)
+    ours = config.stash[SESSION_KEY]
+    if not config.option.calico_diagnose or COLLECTED_KEY in config.stash:
+        ours.select(cells, demanded)
+    if config.option.calico_diagnose:
+        from pytest_calico_perf.look_items import LookHooks, look_items
+
+        items[:] = look_items(session, ours)
+        config.pluginmanager.register(LookHooks(config, ours), "calico-perf-looks")
 
 
 def _is_placeholder(item: pytest.Item) -> bool:

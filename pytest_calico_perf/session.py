@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path as FilePath
 from typing import Any
 
 from pytest_calico_perf.campaign import Campaign
 from pytest_calico_perf.cluster.base import Cluster
 from pytest_calico_perf.errors import CalicoPerfError, ClusterProblem
+from pytest_calico_perf.examination import Examination
 from pytest_calico_perf.gate.baseline import Baseline
 from pytest_calico_perf.gate.judging import Judge, Judges, with_verdicts
 from pytest_calico_perf.gate.rule_judge import RuleJudge, explanation
@@ -23,6 +26,7 @@ from pytest_calico_perf.progress import Observer
 from pytest_calico_perf.settings import Settings
 from pytest_calico_perf.verdict import SequentialPlan
 
+_SOFTWARE = ("pytest-calico-perf", "pytest", "pytest-benchmark")  # as their distributions are called
 # What a result says of itself whose block was cut short (contender.py).
 _CUT_SHORT = "cut_short"
 
@@ -35,15 +39,23 @@ class Session:
         observer: Told about every block and round.
         tell: Told in sentences what is found and done while the cluster comes up and goes.
         hold: Gives a context in which nothing interrupts us: what must be done whole is done there.
+        command: The command line that started the run, argument by argument.
 
     Raises:
         UsageProblem: A baseline cannot be used; nothing was touched.
     """
 
     def __init__(
-        self, settings: Settings, observer: Observer, *, tell: Callable[[str], None], hold: Hold
+        self,
+        settings: Settings,
+        observer: Observer,
+        *,
+        tell: Callable[[str], None],
+        hold: Hold,
+        command: Sequence[str] = (),
     ) -> None:
         self.settings = settings
+        self._command = tuple(command)
         self.interrupted = False
         self._observer = observer
         self._tell = tell
@@ -57,6 +69,7 @@ class Session:
         self._own_verdicts: dict[Cell, tuple[Verdict, ...]] = {}
         self._cluster: Cluster | None = None
         self._campaign: Campaign | None = None
+        self._examination: Examination | None = None
         self._broken: CalicoPerfError | None = None
         self._facts: Mapping[str, Any] = {}
         self._started = datetime.now(UTC)
@@ -66,6 +79,11 @@ class Session:
     def possible(self) -> tuple[Cell, ...]:
         """Every cell the settings allow."""
         return possible_cells(self.settings.modes, self.settings.profile.paths, self.settings.profile.probes)
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The selected ones, in the user's order; every possible one before a selection."""
+        return self._cells
 
     @property
     def plan(self) -> Plan:
@@ -176,6 +194,19 @@ class Session:
         self._own_verdicts[cell] = (*self._own_verdicts.get(cell, ()), *own)
         return with_verdicts(self._judged[cell], own)
 
+    def examine(self, pair: Cell) -> CellResult:
+        """Whether a pair carries payload, and why not; nothing is measured.
+
+        Args:
+            pair: One of `examination.pairs_of`.
+
+        Raises:
+            ClusterProblem: The cluster cannot be brought up.
+        """
+        if self._examination is None:
+            self._examination = Examination(self.cluster)
+        return self._examination.result(pair)
+
     @property
     def _measured(self) -> dict[Cell, CellResult]:
         """Everything measured so far, without verdicts."""
@@ -208,7 +239,7 @@ class Session:
             self._facts = self._cluster.facts()  # it learns about a mode when it is turned to it
             if self._baseline is not None and self._broken is None:
                 self._baseline.meet(self._facts, self.settings.profile.describe())
-        results = self._results()
+        results = self._examination.results() if self._examination else self._results()
         return RunRecord(
             cluster={"name": self.settings.cluster_file.name, **self._facts, "notes": self._notes(results)},
             profile=self.settings.profile.describe(),
@@ -219,6 +250,8 @@ class Session:
             measuring_seconds=self._campaign.measuring_seconds if self._campaign else 0.0,
             interrupted=self.interrupted,
             problem=str(self._broken) if self._broken else "",
+            command=self._command,
+            software=_software(),
         )
 
     def _notes(self, results: Sequence[CellResult]) -> list[str]:
@@ -262,6 +295,17 @@ class Session:
         except KeyboardInterrupt:
             return f"{cluster.name}: removing what the run made was interrupted; {cluster.how_to_enter()[-1]}"
         return ""
+
+
+def _software() -> dict[str, str]:
+    """Versions of what measures; what is not installed as a distribution has none."""
+    versions = {"python": platform.python_version()}
+    for name in _SOFTWARE:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
 
 
 def _share(result: CellResult) -> float:
