@@ -1,4 +1,4 @@
-"""What a diagnosis says, as types: the chain's links, the faults of the catalogue, and the report of one path."""
+"""What a diagnosis says, as types: the chain's links, the faults of the catalogue, the report of one path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_calico_perf.model import Mode, Path, Ran
 
 
 class Link(StrEnum):
-    """The links of the chain from Calico's intentions to the pod's answer, in the order they are looked at."""
+    """The links of the chain between client and server, in the order they are looked at."""
 
     SERVER = "server"  # does anybody listen: if not, the network is not to blame
     POD = "pod"  # address, route and link inside the pods; their veths and /32 routes on the nodes
@@ -46,7 +46,7 @@ class Fault:
         shows: How it is told from everything else: the facts that name it.
         meaning: What it means, in a sentence or two.
         remedy: What to do.
-        works: Which modes work all the same, in words (`vxlan, ipip: they wrap pod addresses`); empty for none.
+        works: Which modes work all the same, in words (`vxlan, ipip: they wrap pod addresses`); or empty.
     """
 
     key: str
@@ -121,7 +121,8 @@ class Diagnosis:
     def sentence(self) -> str:
         """What is broken, in one sentence without a full stop."""
         if not self.findings:
-            return f"{self.said}; every link that could be looked at is whole"
+            whole = "every link that could be looked at is whole"
+            return f"{self.said}; {whole}" if self.said else whole
         return "; besides, ".join(finding.broken for finding in self.findings)
 
     @property
