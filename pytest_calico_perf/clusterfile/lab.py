@@ -51,6 +51,17 @@ class Router(Model):
     bgp: StrictBool = False
 
 
+class Underlay(Model):
+    """What the network between the nodes does to their packets, beside carrying them.
+
+    Attributes:
+        source_check: Nodes whose port takes only packets whose source is the node's own address, as virtual
+            switches and clouds check against spoofing. What such a node receives is not looked at.
+    """
+
+    source_check: tuple[StrictStr, ...] = ()
+
+
 class LabFile(ClusterFile):
     """The embedded lab: network namespaces on this machine.
 
@@ -59,6 +70,7 @@ class LabFile(ClusterFile):
         ready_within: Deadline for bringing it up, in seconds.
         subnets: Subnets of nodes; more than one are joined by a router.
         router: What joins them.
+        underlay: What the network between the nodes does to their packets.
         pods_per_node: Pods of each mode on each node.
         mtu: MTU of the links between nodes, in bytes.
         link_rate: Rate of each node's link in bit/s; None leaves it as fast as the machine is.
@@ -73,6 +85,7 @@ class LabFile(ClusterFile):
     ready_within: Annotated[Seconds, Field(le=3600)] = 20.0
     subnets: Annotated[tuple[Subnet, ...], Field(min_length=1, max_length=8)]
     router: Router = Router()
+    underlay: Underlay = Underlay()
     pods_per_node: Annotated[StrictInt, Field(ge=1, le=16)] = 2
     mtu: Annotated[StrictInt, Field(ge=LEAST_MTU, le=GREATEST_MTU)] = 1500
     link_rate: Rate | None = None
@@ -105,6 +118,7 @@ class LabFile(ClusterFile):
         self._check_ranges()
         self._check_subnets()
         self._check_pools()
+        self._check_nodes(("underlay", "source-check"), self.underlay.source_check)
         self._check_pair()
         return self
 
@@ -152,11 +166,14 @@ class LabFile(ClusterFile):
     def _check_pair(self) -> None:
         if self.pair is None:
             return
-        for index, node in enumerate(self.pair):
+        self._check_nodes(("pair",), self.pair)
+        if self.pair[0] == self.pair[1]:
+            raise misfit(("pair",), "client and server must be on different nodes")
+
+    def _check_nodes(self, field: FieldPath, names: Iterable[str]) -> None:
+        for index, node in enumerate(names):
             if node not in self.node_names:
                 hint = did_you_mean(node, self.node_names)
                 raise misfit(
-                    ("pair", index), f"there is no node {node}{hint} (known: {', '.join(self.node_names)})"
+                    (*field, index), f"there is no node {node}{hint} (known: {', '.join(self.node_names)})"
                 )
-        if self.pair[0] == self.pair[1]:
-            raise misfit(("pair",), "client and server must be on different nodes")

@@ -204,6 +204,8 @@ def test_mistakes(old, new, where, words):
         ("profiles: {mine: {paths: [pod-to-bod]}}", "profiles.mine.paths[0]", "did you mean 'pod-to-pod'?"),
         ("profiles: {mine: {probes: {tcp: 7}}}", "profiles.mine.probes.tcp", "7"),
         ("router: yes", "router", "not True"),
+        ("underlay: {source-check: [node7]}", "underlay.source-check[0]", "there is no node node7"),
+        ("underlay: {source-checks: [node1]}", "underlay.source-checks", "did you mean 'source-check'?"),
     ],
 )
 def test_wrong_values(line, field, words):
@@ -269,7 +271,7 @@ def test_no_value_of_a_field_ends_in_a_traceback(value, field):
     [
         (
             "lob",
-            "no cluster has this name, did you mean 'lab'? known: eks, kind, kubeadm, lab, lab-two-subnets, published; or",
+            "no cluster has this name, did you mean 'lab'? known: eks, kind, kubeadm, lab, lab-two-subnets, published",
         ),
         ("", "no cluster has this name"),
         ("no/such.yaml", "no/such.yaml: there is no such file"),

@@ -177,7 +177,7 @@ def test_every_example_is_found_by_name_and_read(name, tmp_path, monkeypatch):
 
 def test_examples_show_what_they_are_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    published = load("published")
+    published = load("published-machines")
     assert isinstance(published, KubernetesFile)
     assert published.ssh is not None
     assert set(published.ssh.addresses) == {"master1", "master2", "node2", "node3"}

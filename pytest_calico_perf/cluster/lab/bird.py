@@ -15,7 +15,9 @@ from pytest_calico_perf.model import Encapsulation
 ROUTE_METRIC = 1024
 """`ipv4NormalRoutePriority` of Calico 3.32."""
 
-_NODE_AS = 64512  # Calico's default asNumber
+NODE_AS = 64512
+"""Calico's default `asNumber`."""
+
 _ROUTER_AS = 64513
 
 
@@ -69,7 +71,7 @@ protocol static {{
 {own}}}
 
 template bgp peer {{
-  local {node.address} as {_NODE_AS};
+  local {node.address} as {NODE_AS};
   graceful restart on;
   connect delay time 1;
   connect retry time 1;
@@ -85,7 +87,7 @@ def router_config(topology: Topology) -> str:
         f"""\
 protocol bgp {node.name} {{
   local {node.subnet.router} as {_ROUTER_AS};
-  neighbor {node.address} as {_NODE_AS};
+  neighbor {node.address} as {NODE_AS};
   connect delay time 1;
   connect retry time 1;
   error wait time 1, 5;
@@ -113,7 +115,7 @@ protocol kernel {{
 def _mesh_peer(node: Node, peer: Node, *, passive: bool) -> str:
     return f"""\
 protocol bgp mesh_{peer.name} from peer {{
-  neighbor {peer.address} as {_NODE_AS};
+  neighbor {peer.address} as {NODE_AS};
   source address {node.address};
   multihop;
   passive {"on" if passive else "off"};

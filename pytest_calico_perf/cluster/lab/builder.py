@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
 
-from pytest_calico_perf.cluster.lab import bird, felix, service, shaping, wiring
+from pytest_calico_perf.cluster.lab import bird, felix, service, shaping, underlay, wiring
 from pytest_calico_perf.cluster.lab.ipip.tunnel import IpipTunnel
 from pytest_calico_perf.cluster.lab.sandbox import Sandbox
 from pytest_calico_perf.cluster.lab.topology import FABRIC, Node, Pod, Topology
@@ -21,6 +21,16 @@ _LIMIT = 10.0
 def control_socket(sandbox: Sandbox, namespace: str) -> str:
     """The control socket of the BIRD of a node or of the fabric, for birdc."""
     return f"{sandbox.scratch(namespace)}/bird.ctl"
+
+
+def bird_config(sandbox: Sandbox, namespace: str) -> str:
+    """The configuration file of the BIRD there."""
+    return f"{sandbox.scratch(namespace)}/bird.conf"
+
+
+def bird_pid(sandbox: Sandbox, namespace: str) -> str:
+    """The file in which the BIRD there notes its process id."""
+    return f"{sandbox.scratch(namespace)}/bird.pid"
 
 
 def apply(sandbox: Sandbox, namespace: str, argv: Sequence[str], text: str | None = None) -> None:
@@ -45,12 +55,11 @@ def start_bird(sandbox: Sandbox, namespace: str, config: str) -> None:
     Raises:
         ClusterProblem: It refuses.
     """
-    folder = sandbox.scratch(namespace)
     _write_bird_config(sandbox, namespace, config)
     # A daemon, so that a kept lab keeps its routes. It leaves our session before it forks, since what
     # is left of a command's session is ended with the command.
-    argv = ["setsid", "bird", "-c", f"{folder}/bird.conf", "-s", control_socket(sandbox, namespace)]
-    apply(sandbox, namespace, [*argv, "-P", f"{folder}/bird.pid"])
+    argv = ["setsid", "bird", "-c", bird_config(sandbox, namespace), "-s", control_socket(sandbox, namespace)]
+    apply(sandbox, namespace, [*argv, "-P", bird_pid(sandbox, namespace)])
 
 
 def reconfigure_bird(sandbox: Sandbox, namespace: str, config: str) -> None:
@@ -67,8 +76,8 @@ def reconfigure_bird(sandbox: Sandbox, namespace: str, config: str) -> None:
 
 
 def _write_bird_config(sandbox: Sandbox, namespace: str, config: str) -> None:
-    folder = sandbox.scratch(namespace)
-    sandbox.write_file(f"{folder}/bird.conf", f'log "{folder}/bird.log" all;\n{config}')
+    log = f"{sandbox.scratch(namespace)}/bird.log"
+    sandbox.write_file(bird_config(sandbox, namespace), f'log "{log}" all;\n{config}')
 
 
 class Builder:
@@ -102,6 +111,7 @@ class Builder:
         self._sandbox.add_namespaces([node.name for node in nodes])
         self._apply(FABRIC, ["sysctl", "--quiet", "--load=-"], wiring.fabric_sysctls())
         self._apply(FABRIC, ["ip", "-batch", "-"], wiring.fabric_links(self._topology))
+        self._apply(FABRIC, list(underlay.COMMAND), underlay.rules(self._topology))
         self._everywhere(self._build_node, nodes)
         if self._topology.router_bgp:
             self._start_bird(FABRIC, bird.router_config(self._topology))

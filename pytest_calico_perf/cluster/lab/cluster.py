@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from pytest_calico_perf.cluster.base import EndpointPair
-from pytest_calico_perf.cluster.inspection import Blind, Inspector
+from pytest_calico_perf.cluster.inspection import Inspector
 from pytest_calico_perf.cluster.lab import janitor, requirements, service
 from pytest_calico_perf.cluster.lab.builder import Builder, control_socket
 from pytest_calico_perf.cluster.lab.endpoint import LabEndpoint
+from pytest_calico_perf.cluster.lab.inspection import LabInspector
 from pytest_calico_perf.cluster.lab.ipip.tunnel import IpipTunnel, choose, device_packets
 from pytest_calico_perf.cluster.lab.readiness import Readiness
 from pytest_calico_perf.cluster.lab.sandbox import Sandbox
@@ -88,8 +89,7 @@ class LabCluster:
 
     def __enter__(self) -> Self:
         until = time.monotonic() + self._file.ready_within
-        programs = _PROGRAMS if self._file.segmentation_offload else (*_PROGRAMS, "ethtool")
-        requirements.check(programs)
+        requirements.check(self._programs)
         janitor.remove_orphans()  # of runs that were killed in a way even the keeper did not survive
         sandbox = Sandbox.start()
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="lab") as executor:
@@ -100,6 +100,13 @@ class LabCluster:
                 sandbox.close()  # before the executor waits for its threads: it ends what they wait for
                 raise
         return self
+
+    @property
+    def _programs(self) -> tuple[str, ...]:
+        """What this lab cannot be built without."""
+        shaping = () if self._file.segmentation_offload else ("ethtool",)
+        filtering = ("nft",) if self._file.underlay.source_check else ()
+        return (*_PROGRAMS, *shaping, *filtering)
 
     def _bring_up(self, sandbox: Sandbox, executor: Executor, until: float) -> None:
         sandbox.add_namespaces([FABRIC])
@@ -195,7 +202,7 @@ class LabCluster:
         return packets
 
     def inspector(self) -> Inspector:
-        return Blind("this backend does not look into Calico yet")
+        return LabInspector(*self._up)
 
     def facts(self) -> Mapping[str, Any]:
         topology = self.topology
@@ -219,6 +226,7 @@ class LabCluster:
                 "pair": list(topology.pair),
                 "subnets": [{"name": subnet.name, "range": str(subnet.range)} for subnet in topology.subnets],
                 "router": {"bgp": topology.router_bgp},
+                "underlay": {"source_check": sorted(topology.source_checked)},
                 "pools": [
                     {
                         "mode": str(pool.mode),
@@ -272,14 +280,13 @@ class LabCluster:
     def _living_pairs(self) -> list[EndpointPair]:
         """Every path that can work here. One that cannot by the topology is for the campaign to find."""
         topology = self.topology
-        client, server = (topology.node(name) for name in topology.pair)
         pairs = [self.pair(Path.HOST_TO_HOST, None)]
         for pool in topology.pools:
             for path in Path:
                 # A ClusterIP answers no echo; what leads to it is the way to the pod behind it.
                 if path.via_service or not path.has_mode:
                     continue
-                if path.same_node or topology.carries(pool, client, server):
+                if topology.works(path, pool):
                     try:
                         pairs.append(self.pair(path, pool.mode))
                     except Unsupported:

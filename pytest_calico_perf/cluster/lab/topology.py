@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 
 from pytest_calico_perf.clusterfile import BENCHMARK_RANGE, BLOCK_PREFIX, LabFile
-from pytest_calico_perf.model import Encapsulation, Mode
+from pytest_calico_perf.model import Encapsulation, EndpointKind, Mode, Path
 
 OVERHEAD: Mapping[Encapsulation, int] = {
     Encapsulation.NONE: 0,
@@ -146,6 +146,7 @@ class Topology:
         pair: Names of the client's node and the server's.
         services: One per pool, in front of the first pod of the server's node; none where the file's ranges
             leave no room for them.
+        source_checked: Names of the nodes whose port takes only packets from the node's own address.
         felix_routes: Encapsulations of the pools whose routes Felix writes.
         bird_routes: Those whose routes BIRD writes; by default as in Calico up to 3.32.
     """
@@ -157,6 +158,7 @@ class Topology:
     nodes: tuple[Node, ...]
     pair: tuple[str, str]
     services: tuple[Service, ...]
+    source_checked: frozenset[str] = frozenset()
     felix_routes: frozenset[Encapsulation] = frozenset({Encapsulation.VXLAN})
     bird_routes: frozenset[Encapsulation] = frozenset({Encapsulation.NONE, Encapsulation.IPIP})
 
@@ -184,7 +186,14 @@ class Topology:
         pair = file.pair or _usual_pair(nodes)
         server = next(node for node in nodes if node.name == pair[1])
         return cls(
-            file.mtu, subnets, file.router.bgp, tuple(pools), nodes, pair, _services(file, server, pools)
+            file.mtu,
+            subnets,
+            file.router.bgp,
+            tuple(pools),
+            nodes,
+            pair,
+            _services(file, server, pools),
+            frozenset(file.underlay.source_check),
         )
 
     def node(self, name: str) -> Node:
@@ -225,6 +234,22 @@ class Topology:
             self.encapsulation(pool, source, target) is not Encapsulation.NONE
             or source.subnet == target.subnet
             or self.router_bgp
+        )
+
+    def works(self, path: Path, pool: Pool) -> bool:
+        """Whether the fabric lets an echo on that path between the pair come back, whichever end asks."""
+        if path.same_node:
+            return True
+        client, server = (self.node(name) for name in self.pair)
+        wrapped = self.encapsulation(pool, client, server) is not Encapsulation.NONE
+        there, back = (client, path.client), (server, path.server)
+        return self.carries(pool, client, server) and not any(
+            source.name in self.source_checked
+            and kind is EndpointKind.POD
+            # What a pod sends to a host's address no mode wraps. (A host that asks through a tunnel does so
+            # with the tunnel's address, and is answered through it.)
+            and not (wrapped and target is EndpointKind.POD)
+            for (source, kind), (_, target) in ((there, back), (back, there))
         )
 
 
