@@ -245,6 +245,19 @@ class Ran:
 
 
 @dataclass(frozen=True)
+class PastValue:
+    """What a cell had in an earlier run that it was held against.
+
+    Attributes:
+        label: When that was, for people: `2026-11-23 14:40 UTC`; sorts by time.
+        summary: Its samples in three numbers, in the cell's unit.
+    """
+
+    label: str
+    summary: Summary
+
+
+@dataclass(frozen=True)
 class CellResult:
     """All that is known about a cell when its block is over.
 
@@ -262,11 +275,12 @@ class CellResult:
         control: Samples of the block's host-to-host control, same rounds; empty where there is none.
         verdicts: What the rules that apply to it say; empty where there are none, or nothing to judge.
         diagnosis: Why its path is dead or crippled (`diagnosis.Diagnosis.to_json`); empty where it is not.
-        remarks: What explains, or casts doubt on, its figures, a sentence each: a rate that collapses inside a
-            run, a CPU-bound end. They change no outcome.
-        wrong_samples: What was measured on a path that was not the mode's; for `wrong-path` only. Shown struck
-            through, kept out of every comparison and baseline.
+        remarks: What explains, or casts doubt on, its figures, a sentence each: a rate that collapses inside
+            a run, a CPU-bound end. They change no outcome.
+        wrong_samples: What was measured on a path that was not the mode's; for `wrong-path` only. Shown
+            struck through, kept out of every comparison and baseline.
         commands: The commands run for it on each endpoint, bounded.
+        past: What it had in the earlier runs of a baseline, in order of time.
     """
 
     cell: Cell
@@ -285,6 +299,7 @@ class CellResult:
     remarks: tuple[str, ...] = ()
     wrong_samples: tuple[float, ...] = ()
     commands: tuple[Ran, ...] = ()
+    past: tuple[PastValue, ...] = ()
 
     @property
     def by_round(self) -> dict[int, float]:

@@ -76,9 +76,12 @@ class Iperf:
                 with needing(server, pair.server), blaming(pair.client.name):
                     result = has_run(pair.client.run(ask, limit=self.duration + 15))
                     report = parse_stream(result.stdout, result.stderr, duration=self.duration)
-                return Measurement(
-                    report.sent, result.seconds, {"sent": report.sent, "intervals": list(report.intervals)}
-                )
+                details = {
+                    "sent": report.sent,
+                    "interval_seconds": self.interval,
+                    "intervals": list(report.intervals),
+                }
+                return Measurement(report.sent, result.seconds, details)
 
             yield measure
 

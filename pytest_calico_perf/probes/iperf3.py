@@ -179,6 +179,7 @@ class Tcp:
             "retransmits": report.retransmits,
             "cpu_client": report.cpu_client,
             "cpu_server": report.cpu_server,
+            "interval_seconds": float(_step(self.duration + self.omit)),
             "intervals": [i.rate for i in intervals if not i.omitted and i.start < self.duration - 0.02],
             "mss": report.mss,
             "streams": report.streams,
