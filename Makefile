@@ -7,7 +7,7 @@ ARGS ?= --calico-mode=ipip,bgp,vxlan
 
 # What the lab and its probes run; python3-venv only where the interpreter is Debian's own.
 LAB_PACKAGES := apache2-utils bird2 ethtool iperf iperf3 iproute2 iputils-ping nftables nginx-light procps util-linux
-TEST_PACKAGES := $(LAB_PACKAGES) openssh-server tcpdump
+TEST_PACKAGES := $(LAB_PACKAGES) chromium openssh-server tcpdump
 VENV_PACKAGE := $(shell $(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
 .PHONY: compare test test-cluster lint install install-dev clean

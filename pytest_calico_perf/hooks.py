@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,16 @@ from pytest_calico_perf.interrupts import Interrupts
 from pytest_calico_perf.model import Outcome, RunRecord
 from pytest_calico_perf.plan import Plan
 from pytest_calico_perf.progress import Progress
-from pytest_calico_perf.report import doctor, html, records, summary, terminal
+from pytest_calico_perf.report import doctor, html, openmetrics, records, spreadsheet, summary, terminal
 from pytest_calico_perf.report.article import published_averages
 from pytest_calico_perf.report.benchmark import machine_info
+from pytest_calico_perf.report.headline import headline
+from pytest_calico_perf.report.lines import write
+from pytest_calico_perf.report.references import Reference
+from pytest_calico_perf.report.saving import save
 from pytest_calico_perf.report.table import comparison, notes, tally
 from pytest_calico_perf.session import Session
+from pytest_calico_perf.settings import Settings
 from pytest_calico_perf.units import format_duration, format_percent
 
 
@@ -52,10 +57,16 @@ def refuse_what_spoils(config: pytest.Config) -> None:
 
 
 class ReportHooks:
-    """Header, progress, tables, HTML, JSON: everything a person or a machine reads."""
+    """Header, progress, tables, HTML, JSON: everything a person or a machine reads.
 
-    def __init__(self, config: pytest.Config) -> None:
+    Args:
+        config: The run's.
+        references: Published figures to show beside the measured ones.
+    """
+
+    def __init__(self, config: pytest.Config, references: Sequence[Reference] = ()) -> None:
         self._config = config
+        self._references = references
         self._problems: list[str] = []
         self._notes: list[str] = []
         self._introduced = False
@@ -180,9 +191,9 @@ class ReportHooks:
         record = self._record
         if not self._diagnoses and (record.results or record.problem):
             terminalreporter.section("calico-perf: comparison")
-            lines = terminal.render(comparison(record), _columns(), record.problem, notes(record))
-            for line in lines:
-                terminalreporter.line(line)
+            tables, said = comparison(record), headline(record)
+            lines = terminal.render(tables, _columns(), record.problem, notes(record), said)
+            write(terminalreporter, [*lines, *terminal.published(record, self._references, _columns())])
             for line in published_averages(record):
                 terminalreporter.line(line)
             if counted := tally(record):
@@ -216,6 +227,7 @@ class ReportHooks:
             ours.interrupted = True
         self._final = ours.record()
         self._save(self._final, ours.settings.json)
+        self._export(self._final, ours.settings)
         self._summarize(self._final, ours.settings.summary)
         self._keep_baseline(ours, self._final)
         if ours.settings.keep:
@@ -240,6 +252,21 @@ class ReportHooks:
             self._problems.append(str(problem))
         else:
             self._notes.append(f"calico-perf: the record is in {path}")
+
+    def _export(self, record: RunRecord, settings: Settings) -> None:
+        """Write the rows for a spreadsheet and the figures for a monitoring system, where asked for."""
+        if self._config.option.collectonly or self._config.option.calico_explain:
+            return
+        wanted = ((settings.csv, spreadsheet.rows), (settings.openmetrics, openmetrics.exposition))
+        for path, rendered in wanted:
+            if path is None:
+                continue
+            try:
+                save(rendered(record), path)
+            except RecordProblem as problem:
+                self._problems.append(str(problem))
+            else:
+                self._notes.append(f"calico-perf: the figures are in {path}")
 
     def _summarize(self, record: RunRecord, path: Path | None) -> None:
         """Write the digest where it was asked for, and add it to the summary of a GitHub job."""
@@ -333,7 +360,7 @@ class ReportHooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
         """The comparison, above everything else."""
-        prefix.append(html.render(self._record))
+        prefix.append(html.render(self._record, references=self._references))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:

@@ -11,6 +11,9 @@ DEFAULT_PROFILE = "quick"
 # The glossary's words, repeated here so that `--help` need not import the probes; a test holds them together.
 PROBE_NAMES = ("ping", "tcp", "tcp-parallel", "udp", "iperf", "http", "http-keepalive", "connect", "link")
 
+# The files in `references/`, for the same reason.
+REFERENCE_NAMES = ("article", "cni-2020-10g", "cni-2024-40g", "daocloud-2023", "kube-ovn")
+
 
 @dataclass(frozen=True)
 class Option:
@@ -92,6 +95,18 @@ OPTIONS: tuple[Option, ...] = (
         "summary",
         "FILE",
         "Write a digest for a pull-request comment there, in Markdown.",
+    ),
+    Option("csv", "FILE", "Write a row per cell and round there, for a spreadsheet."),
+    Option(
+        "openmetrics",
+        "FILE",
+        "Write the figures there as OpenMetrics text (node-exporter's textfile collector, a push gateway).",
+    ),
+    Option(
+        "reference",
+        "NAME|FILE[,...]",
+        f"Show published figures beside the measured ratios: {', '.join(REFERENCE_NAMES)}, or your own file.",
+        repeatable=True,
     ),
     Option(
         "baseline",

@@ -89,15 +89,15 @@ def activate(config: pytest.Config) -> Session:
         return config.stash[SESSION_KEY]
     from pytest_calico_perf.errors import UsageProblem
     from pytest_calico_perf.hooks import ReportHooks, refuse_what_spoils
-    from pytest_calico_perf.report.records import check_writable
+    from pytest_calico_perf.report.references import load_references
+    from pytest_calico_perf.report.saving import check_all_writable
     from pytest_calico_perf.session import Session
 
     try:
         refuse_what_spoils(config)
         settings = _settings(config)
-        for path in filter(None, (settings.json, settings.summary)):
-            check_writable(path)
-        hooks = ReportHooks(config)
+        check_all_writable(settings.files)
+        hooks = ReportHooks(config, load_references(settings.references))
         session = Session(
             settings,
             hooks.progress,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path as FilePath
@@ -223,9 +224,16 @@ class Session:
     def _results(self) -> tuple[CellResult, ...]:
         """Every result with its verdicts; those of a block that was cut short have none."""
         return tuple(
-            with_verdicts(self._as_known(measured), self._own_verdicts.get(measured.cell, ()))
+            self._with_past(
+                with_verdicts(self._as_known(measured), self._own_verdicts.get(measured.cell, ()))
+            )
             for measured in self._measured.values()
         )
+
+    def _with_past(self, result: CellResult) -> CellResult:
+        """With what it had in earlier runs, for the reports."""
+        past = self._baseline.past(result) if self._baseline and result.samples else ()
+        return replace(result, past=past) if past else result
 
     def _as_known(self, measured: CellResult) -> CellResult:
         """As its test was told; where no test asked (-x, Ctrl-C), as it would have been."""

@@ -61,6 +61,9 @@ class Settings:
         thresholds: What cells must keep.
         expectations: What modes must be beside one another.
         strict: Whether what is inconclusive fails its test.
+        csv: Where the rows for a spreadsheet go; None for nowhere.
+        openmetrics: Where the figures for a monitoring system go; None for nowhere.
+        references: Names or paths of the published figures to show.
     """
 
     cluster_file: ClusterFile
@@ -74,6 +77,15 @@ class Settings:
     expectations: tuple[Expectation, ...] = ()
     strict: bool = False
     summary: FilePath | None = None
+    csv: FilePath | None = None
+    openmetrics: FilePath | None = None
+    references: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> dict[str, FilePath]:
+        """What the run will write, by the option that asked for it."""
+        asked = {"json": self.json, "summary": self.summary, "csv": self.csv, "openmetrics": self.openmetrics}
+        return {f"--calico-{word}": path for word, path in asked.items() if path is not None}
 
 
 def gather(
@@ -164,6 +176,9 @@ def resolve(given: Mapping[str, Given]) -> Settings:
         json=FilePath(given["json"].text) if "json" in given else None,
         keep=_switch(given["keep"]) if "keep" in given else False,
         summary=FilePath(given["summary"].text) if "summary" in given else None,
+        csv=FilePath(given["csv"].text) if "csv" in given else None,
+        openmetrics=FilePath(given["openmetrics"].text) if "openmetrics" in given else None,
+        references=tuple(_split(given["reference"])) if "reference" in given else (),
         provision=provision,
         baseline=read_request(given),
         thresholds=_thresholds(given.get("thresholds"), file),

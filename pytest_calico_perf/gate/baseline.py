@@ -15,8 +15,9 @@ from pytest_calico_perf.gate.earlier import EarlierCell, EarlierRun, read_run
 from pytest_calico_perf.gate.fingerprint import ClusterFacts, Fingerprint, differences, threaded_iperf3
 from pytest_calico_perf.gate.request import FILE_FLAG, FOLDER_FLAG, GATE_FLAG, By, Decides, Request
 from pytest_calico_perf.gate.store import Store
-from pytest_calico_perf.model import Better, Cell, CellResult, Outcome, Path, RunRecord, Verdict
+from pytest_calico_perf.model import Better, Cell, CellResult, Outcome, PastValue, Path, RunRecord, Verdict
 from pytest_calico_perf.probes import PROBES
+from pytest_calico_perf.stats import summarize
 from pytest_calico_perf.units import format_percent, format_value
 from pytest_calico_perf.verdict import Gate, across_days, ratios_to_control
 from pytest_calico_perf.verdict.baseline import MINIMUM_RUNS as MINIMUM_DAYS
@@ -198,6 +199,18 @@ class Baseline:
         return loss_at(1 - tolerance if result.better is Better.HIGHER else 1 + tolerance, result.better)
 
     # -- for the reports -----------------------------------------------------------------------
+
+    def past(self, result: CellResult) -> tuple[PastValue, ...]:
+        """What the cell had in the runs it may be held against, in order of time; none before `meet`.
+
+        Nor where only ratios are compared: then those values may be another place's.
+        """
+        if self._here is None or self._request.by is By.RATIO or _is_fact(result.cell):
+            return ()
+        known = [run for run in self._known_runs if not self._obstacle(run, result)]
+        return tuple(
+            PastValue(run.label, summarize(tuple(run.cells[result.cell].samples.values()))) for run in known
+        )
 
     def notes(self, results: Sequence[CellResult], gate: Gate) -> tuple[str, ...]:
         """What every report must say: what differs, what is missing on this side, where levels changed."""

@@ -117,7 +117,7 @@ class _Profile(_Part):
 class _Record(_Part):
     """What `report.records.document` writes."""
 
-    format: Literal[1] = Field(alias="schema")
+    format: Literal[1, 2] = Field(alias="schema")
     cluster: ClusterFacts
     profile: _Profile
     started: Word
@@ -146,7 +146,7 @@ def read_run(path: FilePath) -> EarlierRun:
     Raises:
         UsageProblem: There is no such file, it is not one of ours, or it holds no sample; says why in a line.
     """
-    text = _read(path)
+    text = read_file(path, f"baseline {path}")
     try:
         run = _of_benchmarks(path, text) if _is_of_benchmarks(text) else _of_record(path, text)
     except ValidationError as error:
@@ -156,8 +156,12 @@ def read_run(path: FilePath) -> EarlierRun:
     return run
 
 
-def _read(path: FilePath) -> bytes:
-    where = f"baseline {path}"
+def read_file(path: FilePath, where: str) -> bytes:
+    """The bytes of a file that should hold a run.
+
+    Raises:
+        UsageProblem: It is no file, larger than any record, or cannot be read; `where` stands before it.
+    """
     try:
         # A pipe or a device may never end.
         if path.exists() and not path.is_file():

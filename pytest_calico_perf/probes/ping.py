@@ -50,6 +50,8 @@ class PingReport:
         received: Replies, duplicates not counted.
         duplicates: Replies to an echo that had one.
         out_of_order: Replies that came after the reply to a later echo.
+        percentiles: The distribution: all times in order where there are at most 101, else the smallest and
+            the 1st to 100th percentile, nearest rank.
     """
 
     median: float
@@ -65,6 +67,7 @@ class PingReport:
     received: int
     duplicates: int
     out_of_order: int
+    percentiles: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ def parse_ping(text: str, errors: str = "") -> PingReport:
         received=received,
         duplicates=duplicates,
         out_of_order=sum(b.sequence < a.sequence for a, b in pairwise(replies)),
+        percentiles=_percentiles(ordered),
     )
 
 
@@ -163,6 +167,12 @@ def _jitter(replies: Sequence[_Reply]) -> float | None:
     by_sequence = {reply.sequence: reply.seconds for reply in replies}
     steps = [abs(by_sequence[n + 1] - time) for n, time in by_sequence.items() if n + 1 in by_sequence]
     return fmean(steps) if steps else None
+
+
+def _percentiles(ordered: Sequence[float]) -> tuple[float, ...]:
+    if len(ordered) <= 101:
+        return tuple(ordered)
+    return (ordered[0], *(_nearest_rank(ordered, percent / 100) for percent in range(1, 101)))
 
 
 def _nearest_rank(ordered: Sequence[float], fraction: float) -> float:

@@ -1,57 +1,66 @@
-"""The comparison for pytest-html: one block above its table, columns in it, details below each row.
+"""The report for pytest-html: one block above its table, columns in it, a short word below each row.
 
-Static HTML with inline SVG and no script, so that the content policy of a CI server cannot blank it; styles
-reach nothing outside `.calico-perf` but the order of the page's parts. pytest-html inserts what it gets as
-it is: text goes through `text()`.
+Static HTML with inline SVG and no script, so that the content policy of a CI server cannot blank it. Styles
+reach nothing outside `.calico-perf` but the page that holds one. pytest-html inserts what it gets as it is:
+text goes through `text()`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any
 
-from pytest_calico_perf.model import CellResult, Outcome, Path, Ratio, RunRecord, Summary
+from pytest_calico_perf.model import CellResult, RunRecord
 from pytest_calico_perf.report import chart
-from pytest_calico_perf.report.facts import FactsTable, flatten
 from pytest_calico_perf.report.markup import element, text
-from pytest_calico_perf.report.table import (
-    NOTHING_MEASURED,
-    Control,
-    Entry,
-    ProbeTable,
-    Table,
-    Verdict,
-    comparison,
-    explanation,
-    notes,
-    tally,
-    verdict,
-)
+from pytest_calico_perf.report.page import glossary, matrix, place, published
+from pytest_calico_perf.report.page.cells import cells, name_of, value_words, verdicts
+from pytest_calico_perf.report.page.parts import cell_id, outcome_mark
+from pytest_calico_perf.report.page.top import top
+from pytest_calico_perf.report.references import Reference
+from pytest_calico_perf.report.table import comparison
 from pytest_calico_perf.stats import paired_ratio, summarize
-from pytest_calico_perf.units import format_duration, format_percent, format_ratio, scale_for
+from pytest_calico_perf.units import format_ratio, scale_for
 
-_HOW_BARS_READ = "Bars start at 0; a whisker is the interval"
-_HOW_CONTROLS_READ = ", a dashed line the column's host-to-host"
-_CUT_SHORT = "The run was cut short: what is missing here was not measured."
+_CONTENTS = {"where": "Where and how", "cells": "Every cell", "words": "How to read it"}
 
 
-def render(record: RunRecord) -> str:
-    """The whole comparison of a run as one self-contained block of HTML."""
+def render(
+    record: RunRecord, *, key: str = "", references: Sequence[Reference] = (), style: bool = True
+) -> str:
+    """The whole report of a run as one self-contained block of HTML.
+
+    Args:
+        record: The run.
+        key: What all ids of the block begin with; where a page holds several blocks, one of its own for each.
+        references: Published figures to show beside the measured ones.
+        style: Whether the block brings the style: of several on a page the first is enough.
+    """
     tables = comparison(record)
-    style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
-    sentences = explanation(tables)
-    controlled = any(isinstance(table, ProbeTable) and table.controls for table in tables)
-    bars = f"{_HOW_BARS_READ}{_HOW_CONTROLS_READ if controlled else ''}."
-    how = [_sentence(sentence) for sentence in (*sentences, bars, *notes(record))] if sentences else []
+    sections = [
+        *matrix.sections(tables, key),
+        published.section(record, references),
+        place.place(record, tables, key),
+        cells(record, key),
+        glossary.glossary(record, tables, key),
+    ]
+    links = [
+        element("a", title, href=f"#{key}{name}")
+        for name, title in _CONTENTS.items()
+        if any(f'id="{key}{name}"' in section for section in sections)
+    ]
     return element(
         "div",
-        element("style", style),
-        _heading(record),
-        element("ul", *how, class_="how") if how else "",
-        *(_section(table) for table in tables),
-        _cluster(record.cluster),
+        # pytest-html says neither that a phone need not pretend to be wide nor which language it speaks.
+        '<meta name="viewport" content="width=device-width, initial-scale=1">' if style else "",
+        element("style", files(__package__).joinpath("style.css").read_text(encoding="utf-8"))
+        if style
+        else "",
+        top(record),
+        element("nav", *links, aria_label="Parts of the report") if links else "",
+        *sections,
         class_="calico-perf",
+        lang="en",
     )
 
 
@@ -89,214 +98,24 @@ def test_id_cell(nodeid: str) -> str:
     return element("td", text(nodeid), class_="col-testId")
 
 
-def details_html(result: CellResult) -> str:
-    """What unfolds below a test's row: its samples drawn, why it failed, details and evidence."""
-    parts = [element("p", element("b", text(result.cell)), " ", _outcome(result.outcome))]
+def details_html(result: CellResult, key: str = "") -> str:
+    """What unfolds below a test's row: how it ended and why, its samples drawn, where the rest is told."""
+    parts = [element("p", element("b", text(name_of(result))), " ", outcome_mark(result.outcome))]
     if result.verdicts:
-        parts.append(_verdicts(result))
+        parts.append(verdicts(result))
     elif result.reason:
         parts.append(element("p", text(result.reason), class_="reason"))
     if result.samples:
         summary = summarize(result.samples)
         scale = scale_for([summary], result.unit)
-        words = [
-            f"{scale.summary(summary)} {scale.symbol}, {result.better} is better",
-            "1 round" if summary.n == 1 else f"{summary.n} rounds",
-        ]
-        if summary.confidence is not None:
-            words.append(f"interval with {summary.confidence * 100:.0f} % confidence")
-        parts.append(element("p", text("; ".join(words))))
         ends = (scale.text(min(result.samples)), scale.text(max(result.samples)))
+        parts.append(element("p", text(value_words(result))))
         parts.append(chart.line(result.samples, result.rounds, summary, ends))
-    parts += [_facts("evidence", result.evidence), _facts("details (SI units)", result.details)]
-    return element("div", *parts, class_="calico-perf cell")
-
-
-def _verdicts(result: CellResult) -> str:
-    """What each rule says, the source of the rule beside it."""
-    rows = [(v.rule, (f"{v.outcome}: {v.message}", v.source)) for v in result.verdicts]
-    return _grid(("rule", "verdict", "from"), rows)
-
-
-def _heading(record: RunRecord) -> str:
-    words = [
-        ", ".join(record.modes),
-        f"profile {record.profile.get('name', 'without a name')}",
-        f"started {record.started.replace('T', ' ')}",
-        f"took {format_duration(record.wall_seconds)}",
-    ]
-    if record.wall_seconds > 0:
-        words.append(f"{format_percent(record.measuring_seconds / record.wall_seconds)} of it measuring")
-    return "".join(
-        (
-            element("h2", text(f"Calico modes on {record.cluster.get('name', 'a cluster without a name')}")),
-            element("p", " &middot; ".join(text(word) for word in words if word), class_="run"),
-            _problem(record.problem) if record.problem else "",
-            element("p", _CUT_SHORT, class_="alarm") if record.interrupted else "",
-            element("p", text(f"Verdicts: {counted}"), class_="run") if (counted := tally(record)) else "",
-        )
-    )
-
-
-def _cluster(facts: Mapping[str, Any]) -> str:
-    """All that is known about where it was measured, to unfold; the notes stand at the top already."""
-    known = _facts("fact", {name: value for name, value in facts.items() if name != "notes"})
-    return element("details", element("summary", "Where it was measured"), known) if known else ""
-
-
-def _problem(problem: str) -> str:
-    return element("p", element("b", f"{NOTHING_MEASURED}:"), " ", text(problem), class_="alarm problem")
-
-
-def _sentence(sentence: str) -> str:
-    label, colon, rest = sentence.partition(": ")
-    return (
-        element("li", element("b", text(label + ":")), " ", text(rest))
-        if colon
-        else element("li", text(sentence))
-    )
-
-
-def _section(table: Table) -> str:
-    title = element("h3", text(table.probe), " ", element("span", text(table.meaning), class_="meaning"))
-    if isinstance(table, FactsTable):
-        return element("section", title, _facts_table(table))
-    subtitle = ", ".join(filter(None, (table.direction, table.rounds)))
-    parts = [element("p", text(subtitle), class_="muted")]
-    if table.paths:
-        parts.append(_probe_table(table))
-    if table.host:
-        # Beside controls only why it failed: the values stand in their row.
-        inside = _failure(table.host.result) if table.controls else _inside(table, table.host)
-        parts.insert(1, element("div", element("b", "host-to-host (control)"), " ", *inside, class_="host"))
-    return element("section", title, *parts)
-
-
-def _probe_table(table: ProbeTable) -> str:
-    heads = [element("th", "mode"), *(element("th", text(path)) for path in table.paths)]
-    controls = table.controls or (None,) * len(table.paths)
-    rows = [
-        element(
-            "tr",
-            _row_head(row.mode, row.mode),
-            *(
-                element("td", *_inside(table, entry, control))
-                for entry, control in zip(row.entries, controls, strict=True)
-            ),
-        )
-        for row in table.rows
-    ]
-    if table.controls:
-        cells = (element("td", *_inside_control(table, control)) for control in table.controls)
-        rows.insert(0, element("tr", _row_head(Path.HOST_TO_HOST, "host"), *cells, class_="host"))
-    return element("table", element("thead", element("tr", *heads)), element("tbody", *rows), class_="cells")
-
-
-def _row_head(title: str, colour: str) -> str:
-    key = element("span", class_="key", style=f"background:var(--{colour})")
-    return element("th", key, text(title), scope="row")
-
-
-def _inside_control(table: ProbeTable, control: Control) -> list[str]:
-    parts = []
-    if control.summary:
-        name = f"{table.probe} {Path.HOST_TO_HOST} beside {control.path}"
-        parts += [_value(table, control.summary), _bar(table, control.summary, name, "host")]
-    if control.problem:
-        parts.append(element("span", "failed", class_="outcome"))
-        parts.append(element("div", text(control.problem), class_="reason"))
-    return parts or [_not_measured()]
-
-
-def _inside(table: ProbeTable, entry: Entry | None, control: Control | None = None) -> list[str]:
-    """What a cell of the comparison says, top to bottom."""
-    if entry is None:
-        return [_not_measured()]
-    parts = []
-    if entry.summary:
-        cell = entry.result.cell
-        beside = control.summary if control else None
-        parts += [_value(table, entry.summary)]
-        parts.append(_bar(table, entry.summary, str(cell), cell.mode or "host", beside))
-    if entry.failed:
-        parts += _failure(entry.result)
-    elif not entry.summary:
-        parts.append(_outcome(entry.result.outcome))
-    if entry.to_base:
-        parts.append(_ratio(f"of {table.base}", entry.to_base, verdict(entry.to_base, table.better)))
-    if entry.to_host:
-        parts.append(_ratio("of host", entry.to_host, Verdict.UNDECIDED))
-    if entry.reverse:
-        label = element("span", "reverse", class_="label")
-        parts.append(element("div", label, " ", text(table.scale.summary(entry.reverse)), class_="ratio"))
-    return parts
-
-
-def _value(table: ProbeTable, summary: Summary) -> str:
-    number = table.scale.number
-    value = element("span", number(summary.median), class_="value")
-    if summary.low is None or summary.high is None:
-        return value
-    interval = element("span", f"({number(summary.low)} to {number(summary.high)})", class_="interval")
-    return f"{value} {interval}"
-
-
-def _bar(table: ProbeTable, summary: Summary, name: str, colour: str, control: Summary | None = None) -> str:
-    return chart.bar(
-        summary,
-        largest=max(s.median if s.high is None else s.high for s in table.summaries),
-        colour=colour,
-        label=f"{name}: {table.scale.summary(summary)} {table.scale.symbol}",
-        control=control.median if control else None,
-    )
-
-
-def _ratio(label: str, ratio: Ratio, says: Verdict) -> str:
-    word = "" if says is Verdict.UNDECIDED else element("b", says)
-    return element(
-        "div",
-        element("span", text(label), class_="label"),
-        " ",
-        text(format_ratio(ratio)),
-        " ",
-        word,
-        class_=f"ratio {says}",
-    )
-
-
-def _failure(result: CellResult) -> list[str]:
-    return [_outcome(result.outcome), element("div", text(result.reason), class_="reason")]
-
-
-def _not_measured() -> str:
-    return element("span", "not measured", class_="muted")
-
-
-def _outcome(outcome: Outcome) -> str:
-    return element("span", outcome, class_="muted" if outcome is Outcome.OK else "outcome")
-
-
-def _facts_table(table: FactsTable) -> str:
-    failures = [
-        element("p", text(result.cell.path), ": ", _outcome(result.outcome), " ", text(result.reason))
-        for result in table.failures
-    ]
-    grid = _grid(("", *table.columns), table.rows) if table.rows else ""
-    return "".join((*failures, grid))
-
-
-def _facts(title: str, facts: Mapping[str, Any]) -> str:
-    rows = [(name, (value,)) for name, value in flatten(facts).items()]
-    return _grid((title, ""), rows) if rows else ""
-
-
-def _grid(heads: tuple[str, ...], rows: Sequence[tuple[str, tuple[str, ...]]]) -> str:
-    body = [
-        element("tr", element("th", text(name), scope="row"), *(element("td", text(v)) for v in values))
-        for name, values in rows
-    ]
-    head = element("thead", element("tr", *(element("th", text(title)) for title in heads)))
-    return element("table", head, element("tbody", *body), class_="facts")
+    if line := result.evidence.get("line"):
+        parts.append(element("p", text(line)))
+    rest = "Rounds, evidence, commands and their output"
+    parts.append(element("p", element("a", rest, href=f"#{cell_id(key, result.cell)}")))
+    return element("div", *parts, class_="calico-perf cell", lang="en")
 
 
 def _sortable(key: float, shown: str) -> str:

@@ -9,6 +9,8 @@ from shlex import join
 
 from pytest_calico_perf.errors import RecordProblem
 from pytest_calico_perf.model import Outcome, Path, RunRecord
+from pytest_calico_perf.report.headline import headline
+from pytest_calico_perf.report.saving import save
 from pytest_calico_perf.report.table import (
     NOTHING_MEASURED,
     Entry,
@@ -29,7 +31,7 @@ _LONGEST_TEXT = 600
 _LONGEST_COMMAND = 4_000
 _MOST_FAILURES = 50
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$&@#])")
-_BAD = (Outcome.REGRESSED, Outcome.SLOW, Outcome.UNREACHABLE, Outcome.TOOL_ERROR)
+_BAD = (Outcome.REGRESSED, Outcome.SLOW, Outcome.UNREACHABLE, Outcome.WRONG_PATH, Outcome.TOOL_ERROR)
 _PART = "\N{ZERO WIDTH NON-JOINER}"
 _CUT = "\n\nThe rest does not fit here; the report has it.\n"
 
@@ -61,7 +63,7 @@ def render(record: RunRecord, command: Iterable[str]) -> str:
 
 
 def sentence(record: RunRecord) -> str:
-    """What came of the run: 2 of 9 cells failed: 1 regressed, 1 unreachable."""
+    """How many cells failed, and how: 2 of 9 cells failed: 1 regressed, 1 unreachable."""
     if record.problem and not record.results:
         return f"{NOTHING_MEASURED}."
     outcomes = [result.outcome for result in record.results]
@@ -71,13 +73,16 @@ def sentence(record: RunRecord) -> str:
     other = _counted(outcomes, (Outcome.INCONCLUSIVE, Outcome.UNSUPPORTED))
     failed = sum(outcome in _BAD for outcome in outcomes)
     cells = f"{len(outcomes)} cell{'' if len(outcomes) == 1 else 's'}"
+    every = "The cell was" if len(outcomes) == 1 else f"All {cells} were"
     if failed:
         said = f"{failed} of {cells} failed: {bad}"
     elif other:
         said = f"None of {cells} failed"
+    elif not any(result.samples for result in record.results):
+        said = f"{every} looked at; none is dead"
     else:
         judged = sum(bool(result.verdicts) for result in record.results)
-        said = f"All {cells} were measured{f'; {judged} judged, all ok' if judged else ''}"
+        said = f"{every} measured{f'; {judged} judged, all ok' if judged else ''}"
     return f"{said}{f'; {other}' if other else ''}{'; the run was cut short' if record.interrupted else ''}."
 
 
@@ -85,9 +90,9 @@ def write(text: str, path: FilePath) -> None:
     """Write the digest.
 
     Raises:
-        RecordProblem: It cannot be written there.
+        RecordProblem: It could not be written there; says where it was saved instead.
     """
-    _write(text, path, "w")
+    save(text, path, "the digest")
 
 
 def append(text: str, path: FilePath) -> None:
@@ -96,7 +101,15 @@ def append(text: str, path: FilePath) -> None:
     Raises:
         RecordProblem: It cannot be written there.
     """
-    _write(f"{text}\n", path, "a")
+    try:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{text}\n")
+    except OSError as error:
+        raise RecordProblem(
+            f"the digest could not be written: {error.strerror or error}",
+            where=str(path),
+            remedy="name another file, or make room on the disk",
+        ) from error
 
 
 def escape(value: object) -> str:
@@ -111,18 +124,6 @@ def escape(value: object) -> str:
     return text.replace("://", f":{_PART}//").replace("www.", f"www{_PART}.")
 
 
-def _write(text: str, path: FilePath, mode: str) -> None:
-    try:
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise RecordProblem(
-            f"the digest could not be written: {error.strerror or error}",
-            where=str(path),
-            remedy="name another file, or make room on the disk",
-        ) from error
-
-
 def _counted(outcomes: Iterable[Outcome], kinds: Iterable[Outcome]) -> str:
     known = list(outcomes)
     return ", ".join(f"{known.count(kind)} {kind}" for kind in kinds if kind in known)
@@ -131,16 +132,15 @@ def _counted(outcomes: Iterable[Outcome], kinds: Iterable[Outcome]) -> str:
 def _head(record: RunRecord) -> Iterator[str]:
     yield "### Calico performance"
     yield ""
-    yield f"**{escape(sentence(record))}**"
+    yield f"**{escape(headline(record).sentence)}**"
+    yield ""
+    yield escape(sentence(record))
     yield ""
     yield (
         f"Cluster {escape(record.cluster.get('name', '?'))}, modes {escape(', '.join(record.modes))}, profile"
         f" {escape(record.profile.get('name', '?'))}; {escape(record.started)},"
         f" took {format_duration(record.wall_seconds)}."
     )
-    if record.problem:
-        yield ""
-        yield f"{NOTHING_MEASURED}: {escape(record.problem)}"
     for note in notes(record):
         yield f"- {escape(note)}" if note else ""
 
@@ -188,6 +188,8 @@ def _entry(entry: Entry | None, table: ProbeTable, scale: Scale) -> str:
     lines = [escape(scale.summary(entry.summary))] if entry.summary else []
     if entry.failed or not lines:
         lines.append(f"**{escape(entry.result.outcome)}**")
+    if entry.struck:
+        lines.append(f"not counted: ~~{escape(scale.summary(entry.struck))}~~")
     if entry.to_base:
         says = verdict(entry.to_base, table.better)
         word = "" if says is Verdict.UNDECIDED else f" {says}"

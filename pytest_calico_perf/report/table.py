@@ -72,6 +72,8 @@ class Entry:
         to_base: Ratio to the first mode on the same path; None in the first mode's own row.
         to_host: Ratio to the control of its column.
         reverse: Median and interval of the opposite direction, where the probe takes both.
+        struck: Median and interval of what was measured on a path that was not the mode's: to be shown struck
+            through, and part of no ratio.
     """
 
     result: CellResult
@@ -79,6 +81,7 @@ class Entry:
     to_base: Ratio | None = None
     to_host: Ratio | None = None
     reverse: Summary | None = None
+    struck: Summary | None = None
 
     @property
     def failed(self) -> bool:
@@ -158,7 +161,9 @@ class ProbeTable:
     def scale(self) -> Scale:
         """One prefix and precision for all values of the table."""
         reverse = [entry.reverse for entry in self.entries if entry.reverse]
-        return scale_for((*self.summaries, *reverse), self.unit)
+        struck = [entry.struck for entry in self.entries if entry.struck]
+        # What counts nowhere sets the scale only where nothing else does.
+        return scale_for((*self.summaries, *reverse) or struck, self.unit)
 
     @property
     def direction(self) -> str:
@@ -302,7 +307,8 @@ def _entry(result: CellResult, base: CellResult | None) -> Entry:
         summary=summarize(result.samples) if result.samples else None,
         to_base=paired_ratio(base.by_round, own) if base else None,
         to_host=paired_ratio(result.control, own) if result.cell.path.has_mode else None,
-        reverse=_reverse(result),
+        reverse=_reverse(result) if result.samples else None,
+        struck=summarize(result.wrong_samples) if result.wrong_samples else None,
     )
 
 

@@ -22,7 +22,7 @@ def test_every_report_tells_the_same_story(suite, pytester: pytest.Pytester) -> 
     assert result.ret == 0
 
     document = results(pytester)
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert document["interrupted"] is False
     assert document["cluster"]["name"] == "lab"
     assert document["cluster"]["ipip"] in {"kernel", "tc-bpf"}

@@ -32,6 +32,7 @@ def test_wheel_has_what_is_no_python(installed: Path) -> None:
     package = installed / "pytest_calico_perf"
     for name in (
         "py.typed", "clusters/lab.yaml", "clusters/lab-two-subnets.yaml", "report/style.css",
+        "references/article.yaml", "references/cni-2024-40g.yaml",
         "cluster/lab/ipip/ipip.c", "cluster/lab/ipip/ipip.o",
     ):  # fmt: skip
         assert (package / name).is_file(), name

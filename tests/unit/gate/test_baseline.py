@@ -372,7 +372,7 @@ def test_an_open_cell_does_not_keep_a_run_from_being_good(tmp_path) -> None:
     run = dataclasses.replace(record(), results=(opened_cell, unsupported))
     file = opened(folder=tmp_path / "runs").file_for(run)
     written(file, run)
-    assert json.loads(file.read_text())["schema"] == 1
+    assert json.loads(file.read_text())["schema"] == 2
     assert file.name.startswith("20261120T100000Z-")
     assert only(opened(folder=tmp_path / "runs"), result(BGP, 2)).outcome is Outcome.OK
 

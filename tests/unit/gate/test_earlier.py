@@ -68,7 +68,7 @@ def change_cell(**fields):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda document: document.update(schema=2), "schema"),
+        (lambda document: document.update(schema=3), "schema"),
         (lambda document: document.pop("schema"), "schema"),
         (lambda document: document.update(cells=[]), "no sample"),
         (lambda document: document.update(cells={}), "cells"),

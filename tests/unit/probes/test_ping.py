@@ -28,6 +28,15 @@ def test_reads_every_dialect(recording, tool):
     assert report.loss == report.duplicates == report.out_of_order == 0
 
 
+@pytest.mark.parametrize(("replies", "kept"), [(3, 3), (101, 101), (102, 101), (1000, 101)])
+def test_the_distribution_is_kept_in_at_most_101_numbers(replies, kept):
+    report = parse_ping(reply(*(f"{n / 1000:.3f}" for n in range(1, replies + 1))))
+    assert len(report.percentiles) == kept
+    assert list(report.percentiles) == sorted(report.percentiles)
+    assert (report.percentiles[0], report.percentiles[-1]) == (report.min, report.max)
+    assert report.p90 in report.percentiles
+
+
 def test_median_is_finer_than_the_tools_digits(recording):
     report = parse_ping(recording("ping/iputils-success.txt"))
     assert report.resolution == pytest.approx(1e-6)

@@ -64,7 +64,8 @@ def page(pytester, monkeypatch):
 def test_the_comparison_stands_above_the_table_and_nothing_of_it_runs(page):
     block = page.select_one(".summary .calico-perf")
     assert block.h2.get_text() == "Calico modes on <script>alert(1)</script>"
-    assert len(block.select("svg.bar")) == 16
+    assert len(block.select("table.cells td")) == 16
+    assert len(block.select("svg.chart")) == 1
     assert block.find_all("script") == []
     assert len(page.find_all("script")) == 1  # pytest-html's own
 

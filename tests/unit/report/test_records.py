@@ -12,9 +12,10 @@ from pathlib import Path as FilePath
 
 import pytest
 
-from pytest_calico_perf.errors import RecordProblem, SettingProblem, UsageProblem
+from pytest_calico_perf.errors import RecordProblem, SettingProblem
 from pytest_calico_perf.model import Mode, Outcome, Path
-from pytest_calico_perf.report.records import check_writable, document, plain, read, write
+from pytest_calico_perf.report.records import document, plain, write
+from pytest_calico_perf.report.saving import check_all_writable, check_writable, save
 from tests.unit.report import samples
 from tests.unit.report.test_terminal import HOSTILE, with_failures
 
@@ -28,6 +29,10 @@ def strict(text: str):
     return json.loads(text, parse_constant=refuse)
 
 
+def read(path: FilePath):
+    return strict(path.read_text())
+
+
 @pytest.fixture
 def refuge(tmp_path, monkeypatch):
     folder = tmp_path / "refuge"
@@ -39,7 +44,7 @@ def refuge(tmp_path, monkeypatch):
 def test_document_has_every_cell_with_its_samples_and_its_ratio():
     record = samples.record()
     found = strict(json.dumps(document(record), allow_nan=False))
-    assert found["schema"] == 1
+    assert found["schema"] == 2
     assert (found["cluster"]["name"], found["profile"]["name"]) == ("lab", "quick")
     assert found["modes"] == ["bgp", "ipip", "vxlan"]
     assert (found["wall_seconds"], found["measuring_seconds"], found["interrupted"]) == (171.0, 146.2, False)
@@ -199,18 +204,23 @@ def test_a_read_only_file_system_is_found_before_the_run(small_disk):
         check_writable(small_disk / "results.json")
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "No such file"),
-        ("{", "not JSON"),
-        ("[]", "not a record of schema 1"),
-        ('{"schema": 2}', "not a record"),
-    ],
-)
-def test_what_is_not_ours_is_refused(tmp_path, content, message):
-    path = tmp_path / "results.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(UsageProblem, match=message):
-        read(path)
+def test_two_options_may_not_write_one_file(tmp_path):
+    check_all_writable({"--calico-json": tmp_path / "a", "--calico-csv": tmp_path / "b"})
+    check_all_writable({"--calico-json": FilePath("/dev/null"), "--calico-csv": FilePath("/dev/null")})
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    with pytest.raises(SettingProblem, match=r"--calico-csv .*link: --calico-json writes that file, too"):
+        check_all_writable({"--calico-json": tmp_path / "a", "--calico-csv": tmp_path / "link"})
+
+
+def test_bytes_that_are_no_text_are_written_out(tmp_path):
+    save("caf\udce9\r\n", tmp_path / "x.csv")
+    assert (tmp_path / "x.csv").read_bytes() == b"caf\\udce9\r\n"
+    record = samples.record(command=("--calico-json=\udcff",), software={"Python": "3.11"})
+    assert document(record)["command"] == ["--calico-json=\\udcff"]
+
+
+def test_a_refuge_keeps_the_kind_of_the_file(refuge):
+    with pytest.raises(RecordProblem, match=r"they are in .*\.csv instead"):
+        save("a,b\r\n", FilePath("/dev/full").parent / "no-such-folder" / "x.csv")
+    (saved,) = refuge.iterdir()
+    assert saved.read_bytes() == b"a,b\r\n"

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_calico_perf.errors import RecordProblem
 from pytest_calico_perf.model import Mode, Outcome, Path, Verdict
+from pytest_calico_perf.report.headline import headline
 from pytest_calico_perf.report.summary import MOST_BYTES, append, escape, render, sentence, write
 from tests.unit.report import samples
 from tests.unit.report.test_terminal import HOSTILE, with_failures
@@ -28,9 +29,12 @@ def test_one_sentence_says_what_came_of_it():
     assert sentence(record) == f"All {len(record.results)} cells were measured."
     failed = sentence(with_failures())
     assert failed == (
-        "4 of 39 cells failed: 1 regressed, 1 slow, 1 unreachable, 1 tool-error; 1 inconclusive, 1 unsupported."
+        "5 of 39 cells failed: 1 regressed, 1 slow, 1 unreachable, 1 wrong-path, 1 tool-error; 1 inconclusive,"
+        " 1 unsupported."
     )
     assert sentence(samples.record(results=[])) == "No cell was measured."
+    looked_at = [samples.failed("ping", Path.POD_TO_POD, Mode.BGP, Outcome.OK, "")]
+    assert sentence(samples.record(results=looked_at)) == "The cell was looked at; none is dead."
     assert sentence(samples.record(results=[], problem="no route")) == "Nothing could be measured."
     assert sentence(samples.record(interrupted=True)).endswith("; the run was cut short.")
     kept = Verdict("min: 1 Gbit/s", "here", Outcome.OK, "fine")
@@ -39,6 +43,20 @@ def test_one_sentence_says_what_came_of_it():
     assert sentence(samples.record(results=judged)).endswith("cells were measured; 2 judged, all ok.")
     unsure = dataclasses.replace(record.results[0], outcome=Outcome.INCONCLUSIVE, reason="too noisy")
     assert sentence(samples.record(results=[unsure, *record.results[1:]])).endswith("failed; 1 inconclusive.")
+
+
+def test_it_begins_with_what_came_of_the_run_and_strikes_through_what_counts_nowhere():
+    record = with_failures()
+    text = render(record, COMMAND)
+    head = text.split("\n\n")[:3]
+    assert head == [
+        "### Calico performance",
+        f"**{escape(headline(record).sentence)}**",
+        escape(sentence(record)),
+    ]
+    assert "**wrong-path**<br>not counted: ~~10.4 (10.3 to 10.8)~~ |" in text
+    broken = render(samples.record(results=[], problem="no route to <node2>"), COMMAND)
+    assert broken.count("no route to &lt;node2&gt;") == 1
 
 
 def test_each_probe_has_a_table_of_modes_by_paths_with_intervals_and_ratios():
@@ -62,7 +80,7 @@ def test_failures_stand_first_with_their_reasons_and_those_that_fail_the_build_b
     rows = text[text.index("| cell | outcome | reason |") :].split("\n\n")[0].splitlines()[2:]
     assert "| tcp pod-to-pod vxlan | unreachable | why tcp vxlan failed |" in rows
     outcomes = [row.split(" | ")[1] for row in rows]
-    assert set(outcomes[4:]) == {"inconclusive", "unsupported"}
+    assert set(outcomes[5:]) == {"inconclusive", "unsupported"}
     assert "**unreachable**" in text
 
 

@@ -7,11 +7,20 @@ import dataclasses
 import pytest
 
 from pytest_calico_perf.model import Cell, CellResult, Mode, Outcome, Path
+from pytest_calico_perf.report import terminal
+from pytest_calico_perf.report.headline import headline
+from pytest_calico_perf.report.lines import Style, one_line
 from pytest_calico_perf.report.table import comparison
-from pytest_calico_perf.report.terminal import one_line, render
 from tests.unit.report import samples
 
 HOSTILE = "<script>alert('x')</script>\n\x1b[31mred\x1b[0m \"quoted\" \r\n" + "long " * 400
+
+
+def off_its_path(result, reason):
+    """The same figures, of packets that did not go the mode's way."""
+    return dataclasses.replace(
+        result, outcome=Outcome.WRONG_PATH, reason=reason, samples=(), rounds=(), wrong_samples=result.samples
+    )
 
 
 def with_failures():
@@ -28,6 +37,7 @@ def with_failures():
         ("ping", Path.HOST_TO_POD, Mode.VXLAN): (Outcome.INCONCLUSIVE, "too noisy"),
     }
     missing = ("http", Path.POD_TO_HOST, Mode.IPIP)
+    elsewhere = ("tcp", Path.POD_TO_HOST, Mode.IPIP)
     kept = []
     for result in results:
         key = (result.cell.probe, result.cell.path, result.cell.mode)
@@ -36,6 +46,8 @@ def with_failures():
         elif key in judged:
             outcome, reason = judged[key]
             kept.append(dataclasses.replace(result, outcome=outcome, reason=reason))
+        elif key == elsewhere:
+            kept.append(off_its_path(result, "went through eth0, not tunl0"))
         elif key != missing:
             kept.append(result)
     return samples.record(results=kept)
@@ -78,6 +90,10 @@ def slow_host():
     host, *others = paces().results
     slow = dataclasses.replace(host, outcome=Outcome.SLOW, reason="too slow for a host")
     return samples.record(modes=(Mode.BGP,), results=[slow, *others])
+
+
+def render(*args, **options):
+    return [line.text for line in terminal.render(*args, **options)]
 
 
 def text_of(record, width=120):
@@ -167,7 +183,11 @@ def test_what_kept_the_run_from_measuring_stands_above_everything():
 def test_every_outcome_is_told_with_its_reason():
     text = text_of(with_failures())
     for words in (
-        "unreachable [1]",
+        "unreachable [2]",
+        "wrong-path [1]",
+        "  not counted  ",
+        "  10.4 (10.3 to 10.8)",
+        "] went through eth0, not tunl0",
         "tool-error [1]",
         "unsupported [2]",
         "not measured",
@@ -233,3 +253,66 @@ def test_a_probe_of_ones_own_needs_no_entry_anywhere():
 def test_what_the_cluster_wants_said_stands_with_the_explanation() -> None:
     lines = render((), 80, notes=["one kernel\x1b[31m carries all nodes"])
     assert lines == ["one kernel [31m carries all nodes"]
+
+
+def styled(record, words):
+    """The styles in which `words` stand anywhere."""
+    lines = terminal.render(comparison(record), 100, headline=headline(record))
+    return {span.style for line in lines for span in line.spans if words in span.text}
+
+
+def test_the_headline_stands_first_each_clause_as_it_is_to_be_taken():
+    record = with_failures()
+    lines = terminal.render(comparison(record), 100, headline=headline(record))
+    text = " ".join(line.text for line in lines)
+    assert text.startswith(headline(record).sentence)
+    assert lines[0].spans[0].style is Style.STRONG
+    assert {span.style for line in lines[:8] for span in line.spans} >= {Style.BAD, Style.DOUBT}
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_problem_is_told_once_by_the_headline():
+    record = samples.record(results=[], problem="lab: BIRD did not start; install bird2")
+    lines = terminal.render((), 100, record.problem, headline=headline(record))
+    assert [line.text for line in lines] == [
+        "Nothing could be measured: lab: BIRD did not start; install bird2."
+    ]
+
+
+def test_style_says_nothing_that_words_do_not():
+    record = with_failures()
+    assert styled(record, "unreachable") == {Style.BAD}
+    assert styled(record, "wrong-path") == {Style.BAD}
+    assert styled(record, "inconclusive") == {Style.DOUBT}
+    assert styled(record, "unsupported") == {Style.FAINT}
+    assert Style.BAD in styled(record, "worse")
+    assert "10.4 (10.3 to 10.8)" in text_of(record)
+
+
+def test_figures_of_a_wrong_path_are_marked_and_in_no_ratio():
+    paths = (Path.POD_TO_POD,)
+    whole = samples.record(modes=(Mode.BGP, Mode.IPIP), probes=("tcp",), paths=paths)
+    off = [
+        off_its_path(result, "went through eth0") if result.cell.mode is Mode.BGP else result
+        for result in whole.results
+    ]
+    lines = text_of(samples.record(modes=(Mode.BGP, Mode.IPIP), results=off), 100).splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("bgp "))
+    assert lines[start].split() == ["bgp", "wrong-path", "[1]"]
+    assert lines[start + 1].startswith("  not counted  1")
+    assert lines[start + 2].startswith("ipip ")
+    assert not any("of bgp" in line for line in lines)
+
+
+def test_a_remark_stands_below_the_table_and_is_referred_to():
+    record = samples.record(probes=("tcp",), paths=(Path.POD_TO_POD,))
+    told = [
+        dataclasses.replace(result, remarks=("the sender's core is full", "its rate collapses"))
+        if result.cell.mode is Mode.IPIP
+        else result
+        for result in record.results
+    ]
+    text = text_of(samples.record(results=told), 100)
+    (line,) = (line for line in text.splitlines() if line.startswith("ipip "))
+    assert line.endswith("[1] [2]")
+    assert "  [1] the sender's core is full\n  [2] its rate collapses" in text

@@ -52,11 +52,13 @@ def test_html_tells_every_verdict_and_runs_none():
     rows = [
         [cell.get_text() for cell in row.find_all(["th", "td"])] for row in details.select("table.facts tr")
     ]
-    assert rows[0] == ["rule", "verdict", "from"]
+    assert rows[0] == ["demand", "verdict", "reasoning", "written in"]
     assert rows[1][0] == "min: 4 Gbit/s"
-    assert rows[1][1].startswith("slow: median 3.6 Gbit/s misses <img")
-    assert rows[1][2] == "prod.yaml:3: thresholds.tcp.min"
-    assert rows[2][1] == "inconclusive: ratio 0.9 does not decide it"
+    assert rows[1][1].endswith(" slow")
+    assert rows[1][2].startswith("median 3.6 Gbit/s misses <img")
+    assert rows[1][3] == "prod.yaml:3: thresholds.tcp.min"
+    assert rows[2][1].endswith(" inconclusive")
+    assert rows[2][2] == "ratio 0.9 does not decide it"
     assert not page.find_all("img")
     assert not details.find_all("img")
 
@@ -75,6 +77,6 @@ def test_json_and_junit_have_each_verdict():
 
 def test_the_terminal_is_left_alone():
     record, _ = judged()
-    lines = render(comparison(record), 100)
+    lines = [line.text for line in render(comparison(record), 100)]
     assert any("slow [1]" in line for line in lines)
     assert not any("\x1b" in line for line in lines)
