@@ -212,15 +212,17 @@ class _ServerDied(Exception):
 
 
 def _transfer(pair: EndpointPair, bulk: _Bulk) -> tuple[dict[str, int], str]:
-    port = str(pair.server.allocate_port())
-    server = pair.server.start(["iperf3", "-s", "-p", port, "--forceflush"], limit=4 * _BULK_LIMIT)
-    with server:
-        try:
-            server.wait_for_output("Server listening", deadline=_SERVER_DEADLINE)
-        except ToolProblem as problem:
-            return {}, str(problem)
-        brought: dict[str, int] = {}
-        for direction, symptom in (("forward", Symptom.TCP_BULK), ("reverse", Symptom.TCP_BULK_REVERSE)):
+    brought: dict[str, int] = {}
+    for direction, symptom in (("forward", Symptom.TCP_BULK), ("reverse", Symptom.TCP_BULK_REVERSE)):
+        # A server for each: one that has not yet closed the way there says that it is busy.
+        port = str(pair.server.allocate_port())
+        with pair.server.start(
+            ["iperf3", "-s", "-p", port, "--forceflush"], limit=2 * _BULK_LIMIT
+        ) as server:
+            try:
+                server.wait_for_output("Server listening", deadline=_SERVER_DEADLINE)
+            except ToolProblem as problem:
+                return brought, str(problem)
             # Its connection is the handshake: one command less, and the deadline of its own it has anyway.
             argv = ["iperf3", "-c", pair.server.address, "-p", port, "-n", str(bulk.size), "-w", bulk.buffer]
             argv += ["--connect-timeout", f"{_CONNECT_LIMIT * 1e3:.0f}", "-J"]
