@@ -54,7 +54,7 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .benchmarks report.html results.json
+	rm -rf $(VENV) .artifacts .benchmarks report.html results.json
 
 # The tests that need no lab, on every interpreter from 3.11 on that this machine has. Not part of `make test`: CI's
 # machine has one interpreter.

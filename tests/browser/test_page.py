@@ -15,7 +15,7 @@ from tests.browser.conftest import SCREENSHOTS
 from tests.browser.records import hundred_cells, recorded
 
 PAGES = ["recorded", "hundred_cells", "standalone"]
-OURS = ".summary .calico-perf, main .calico-perf"
+OURS = ".calico-perf:has(.headline)"
 # What pytest-html's own frame leaves to be wished for (4.2); nothing of it is inside our block.
 FRAME = {"html-has-lang", "label", "list"}
 SEVERE = ("serious", "critical")
@@ -91,7 +91,9 @@ def test_a_phone_need_not_scroll_sideways(opened, name):
 def test_prints_on_a4_black_on_white(opened, name):
     page = opened(name, dark=True)
     page.emulate_media(media="print", color_scheme="dark")
-    ground = page.evaluate("getComputedStyle(document.querySelector('.calico-perf')).backgroundColor")
+    ground = page.evaluate(
+        "getComputedStyle(document.querySelector('.calico-perf:has(.headline)')).backgroundColor"
+    )
     assert ground == "rgb(255, 255, 255)"
     printed = page.pdf(format="A4", print_background=False)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
