@@ -136,6 +136,26 @@ def test_one_lost_packet_is_no_fault(network):
     assert [command[3] for command in pings[:2]] == ["1", "3"]
 
 
+def test_a_server_that_is_not_done_with_its_last_client_is_no_fault(network):
+    """On a busy machine that takes its time: here another client has the server when it is asked first."""
+    pod, other = network.endpoints["pod1"], network.endpoints["node1"]
+    run, refused_once = pod.run, []
+
+    def run_beside_another(argv, *, limit):
+        if argv[0] != "iperf3" or refused_once:
+            return run(argv, limit=limit)
+        port = argv[argv.index("-p") + 1]
+        with other.start(["iperf3", "-c", argv[2], "-p", port, "-t", "30", "--forceflush"], limit=40) as busy:
+            busy.wait_for_output("connected to", deadline=5)
+            refused_once.append(run(argv, limit=limit))
+        return refused_once[0]
+
+    pod.run = run_beside_another
+    found = check(network, network.pair(Path.POD_TO_POD, Mode.BGP))
+    assert "busy" in refused_once[0].stdout
+    assert set(found.bulk_bytes) == {"forward", "reverse"}
+
+
 @pytest.mark.parametrize("end", ["pod1", "pod2"])
 def test_without_iperf3_the_rest_is_checked_and_the_gap_is_told(network, end):
     network.endpoints[end].without.add("iperf3")
