@@ -152,7 +152,7 @@ ACTIONS: tuple[Option, ...] = (
     Option(
         "explain",
         "",
-        "Show which threshold and expectation each cell got, and from where, and measure nothing.",
+        "Show which threshold, expectation and baseline each cell got, and from where, and measure nothing.",
     ),
     Option(
         "diagnose",

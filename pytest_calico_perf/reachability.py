@@ -216,9 +216,7 @@ def _transfer(pair: EndpointPair, bulk: _Bulk) -> tuple[dict[str, int], str]:
     for direction, symptom in (("forward", Symptom.TCP_BULK), ("reverse", Symptom.TCP_BULK_REVERSE)):
         # A server for each: one that has not yet closed the way there says that it is busy.
         port = str(pair.server.allocate_port())
-        with pair.server.start(
-            ["iperf3", "-s", "-p", port, "--forceflush"], limit=2 * _BULK_LIMIT
-        ) as server:
+        with pair.server.start(["iperf3", "-s", "-p", port, "--forceflush"], limit=2 * _BULK_LIMIT) as server:
             try:
                 server.wait_for_output("Server listening", deadline=_SERVER_DEADLINE)
             except ToolProblem as problem:

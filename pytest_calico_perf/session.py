@@ -118,7 +118,9 @@ class Session:
 
     def explain(self) -> list[str]:
         """Which rule each selected cell got, and from where, as lines for people."""
-        return explanation(self._cells, self.rule_judge, self._own_rules)
+        baseline, profile, gate = self._baseline, self.settings.profile.describe(), self.judges.gate
+        foreseen = (lambda cell: baseline.foreseen(cell, profile, gate)) if baseline else None
+        return explanation(self._cells, self.rule_judge, self._own_rules, foreseen)
 
     @property
     def judges(self) -> Judges:

@@ -8,9 +8,14 @@ import uuid
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from pytest_calico_perf.cluster.lab.tag import LabTag
+
+# A busy machine is slow now and then: no test is about time.
+hypothesis.settings.register_profile("busy", deadline=None)
+hypothesis.settings.load_profile("busy")
 
 # Inherited by every process a test starts, so that what outlives this run is found, and nobody else's.
 VARIABLE = "CALICO_PERF_TEST_RUN"

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, Self
 
 from pytest_calico_perf.errors import SettingProblem
 from pytest_calico_perf.gate import history
 from pytest_calico_perf.gate.comparison import Comparison, compare
-from pytest_calico_perf.gate.earlier import EarlierCell, EarlierRun, read_run
-from pytest_calico_perf.gate.fingerprint import ClusterFacts, Fingerprint, differences, threaded_iperf3
+from pytest_calico_perf.gate.earlier import EarlierRun, read_run
+from pytest_calico_perf.gate.fingerprint import ClusterFacts, Fingerprint, differences
+from pytest_calico_perf.gate.foresight import Prospect
 from pytest_calico_perf.gate.request import FILE_FLAG, FOLDER_FLAG, GATE_FLAG, By, Decides, Request
+from pytest_calico_perf.gate.series import RATIO, VALUE, Series, is_fact, lacks, other_command, unlike
 from pytest_calico_perf.gate.store import Store
 from pytest_calico_perf.model import Better, Cell, CellResult, Outcome, PastValue, Path, RunRecord, Verdict
-from pytest_calico_perf.probes import PROBES
 from pytest_calico_perf.stats import summarize
 from pytest_calico_perf.units import format_percent, format_value
-from pytest_calico_perf.verdict import Gate, across_days, ratios_to_control
+from pytest_calico_perf.verdict import Gate, across_days
 from pytest_calico_perf.verdict.baseline import MINIMUM_RUNS as MINIMUM_DAYS
 from pytest_calico_perf.verdict.decision import loss_at, ratio_at
 
 _SHOWN = 10  # of a list in a note
-
-
-@dataclass(frozen=True)
-class _Series:
-    """A quantity of one cell: its value, or its ratio to host-to-host."""
-
-    name: str
-    of: Callable[[Mapping[int, float], Mapping[int, float]], tuple[float, ...]]
-
-    def of_run(self, run: EarlierRun, cell: Cell) -> tuple[float, ...]:
-        """What an earlier run has of it."""
-        return self.of(run.cells[cell].samples, run.cells[cell].control)
-
-
-_VALUE = _Series("value", lambda samples, _control: tuple(samples.values()))
-_RATIO = _Series("ratio to host-to-host", ratios_to_control)
 
 
 class Baseline:
@@ -63,6 +47,7 @@ class Baseline:
             )
         self._file = read_run(request.file) if request.file else None
         self._store = Store(request.folder, cluster) if request.folder else None
+        self._cluster = cluster
         self._here: Fingerprint | None = None
         self._commands: Mapping[str, str] = {}
         self._runs: tuple[EarlierRun, ...] = ()
@@ -93,9 +78,32 @@ class Baseline:
                 )
         return self
 
+    def foreseen(self, cell: Cell, profile: Mapping[str, Any], gate: Gate) -> tuple[str, str]:
+        """What a cell would be held against, as far as it is known before the cluster is up.
+
+        Args:
+            cell: Which.
+            profile: What `Profile.describe` says.
+            gate: How sure to be, with the run's number of comparisons.
+
+        Returns:
+            The demand (`baseline: at most 5 % worse`), and where it is from, or why there is none.
+        """
+        candidates = self._store.candidates if self._store else ()
+        runs = (self._file,) if self._file else candidates
+        if not runs:
+            return (
+                "baseline: none",
+                f"{FOLDER_FLAG}: no good run of {self._cluster} in {self._request.folder} yet",
+            )
+        probe = profile.get("probes", {}).get(cell.probe, {})
+        prospect = Prospect(cell, probe.get("command", ""), probe.get("rounds", 0), self._series_of(cell))
+        demand, source = prospect.against(runs, candidates, self._request, gate)
+        return demand, f"{FILE_FLAG if self._file else FOLDER_FLAG}: {source}"
+
     def comparisons(self, cells: Collection[Cell]) -> int:
         """How many comparisons are planned: of each cell its value, and its ratio where it can have one."""
-        return sum(len(self._series_of(cell)) for cell in cells if not _is_fact(cell))
+        return sum(len(self._series_of(cell)) for cell in cells if not is_fact(cell))
 
     # -- cell by cell --------------------------------------------------------------------------
 
@@ -124,7 +132,7 @@ class Baseline:
         if not comparable:
             return (self._verdict(known[-1], Outcome.INCONCLUSIVE, obstacles[-1]),)
         base = comparable[-1]
-        if _is_fact(result.cell):
+        if is_fact(result.cell):
             return (self._of_fact(base, result),)
         if self._request.decides is Decides.HISTORY:
             past = self._past(result)
@@ -153,7 +161,7 @@ class Baseline:
             text = "a run without host-to-host control: there is no ratio to compare"
             return self._verdict(base, Outcome.INCONCLUSIVE, text)
         value, ratio = (
-            compared[series.name].outcome if series.name in compared else None for series in (_VALUE, _RATIO)
+            compared[series.name].outcome if series.name in compared else None for series in (VALUE, RATIO)
         )
         outcome = across_days(value or ratio or Outcome.INCONCLUSIVE, ratio)
         then = format_value(_centre(earlier.samples.values()), result.unit)
@@ -205,7 +213,7 @@ class Baseline:
 
         Nor where only ratios are compared: then those values may be another place's.
         """
-        if self._here is None or self._request.by is By.RATIO or _is_fact(result.cell):
+        if self._here is None or self._request.by is By.RATIO or is_fact(result.cell):
             return ()
         known = [run for run in self._known_runs if not self._obstacle(run, result)]
         return tuple(
@@ -242,7 +250,7 @@ class Baseline:
         lines = []
         for result in results:
             past = self._past(result)
-            if _is_fact(result.cell) or len(past) + 1 < history.MINIMUM_RUNS:
+            if is_fact(result.cell) or len(past) + 1 < history.MINIMUM_RUNS:
                 continue
             for series in self._series_of(result.cell):
                 runs, found = _change(series, past, result, gate)
@@ -268,26 +276,19 @@ class Baseline:
         """What a cell may be held against, the latest last: the file that was named, else the folder's."""
         return (self._file,) if self._file else self._runs
 
-    def _series_of(self, cell: Cell) -> tuple[_Series, ...]:
+    def _series_of(self, cell: Cell) -> tuple[Series, ...]:
         if self._request.by is By.RATIO:
-            return (_RATIO,) if cell.path is not Path.HOST_TO_HOST else ()
-        return (_VALUE, _RATIO) if cell.path is not Path.HOST_TO_HOST else (_VALUE,)
+            return (RATIO,) if cell.path is not Path.HOST_TO_HOST else ()
+        return (VALUE, RATIO) if cell.path is not Path.HOST_TO_HOST else (VALUE,)
 
     def _obstacle(self, run: EarlierRun, result: CellResult) -> str:
         """Why a cell cannot be held against a run; empty when it can."""
         cell = result.cell
-        earlier = run.cells.get(cell)
-        if earlier is None:
-            return f"the baseline of {run.label} has no such cell"
-        if not earlier.samples:
-            return f"the baseline of {run.label} has no sample of it: it was {earlier.outcome}"
-        return _unlike(earlier, result) or self._other_command(run, cell.probe)
-
-    def _other_command(self, run: EarlierRun, probe: str) -> str:
-        there, here = run.commands.get(probe), self._commands.get(probe)
-        if there and here and there != here:
-            return f"other parameters: `{there}` on {run.label}, `{here}` here"
-        return ""
+        return (
+            lacks(run, cell)
+            or unlike(run.cells[cell], result)
+            or other_command(run, cell.probe, self._commands.get(cell.probe, ""))
+        )
 
     def _past(self, result: CellResult) -> tuple[EarlierRun, ...]:
         """The runs of the folder that measured this cell as this run does, in order of time."""
@@ -306,18 +307,8 @@ class Baseline:
         return Verdict(f"baseline {base.path.name}", flag, outcome, message)
 
 
-def _unlike(earlier: EarlierCell, result: CellResult) -> str:
-    if (earlier.unit, earlier.better) != (result.unit, result.better):
-        return f"it was measured in {earlier.unit} there, in {result.unit} here"
-    here = threaded_iperf3(result.details)
-    if None not in (earlier.threaded, here) and earlier.threaded is not here:
-        words = {True: "3.16 or later", False: "before 3.16"}
-        return f"iperf3 {words[bool(earlier.threaded)]} there, {words[bool(here)]} here"
-    return ""
-
-
 def _change(
-    series: _Series, past: Sequence[EarlierRun], result: CellResult, gate: Gate
+    series: Series, past: Sequence[EarlierRun], result: CellResult, gate: Gate
 ) -> tuple[tuple[EarlierRun, ...], history.Change | None]:
     """The runs that have the series, and what it says about this one; None where they are too few."""
     runs = tuple(run for run in past if series.of_run(run, result.cell))
@@ -328,15 +319,11 @@ def _change(
     return runs, history.change(values, result.better, gate)
 
 
-def _change_text(series: _Series, runs: Sequence[EarlierRun], found: history.Change, better: Better) -> str:
+def _change_text(series: Series, runs: Sequence[EarlierRun], found: history.Change, better: Better) -> str:
     """`value worse by 12 % since 2026-11-23 14:40 UTC`, against the best level before."""
     when = f"since {runs[found.since].label}" if found.since < len(runs) else "in this run"
     size = format_percent(abs(ratio_at(found.loss, better) - 1))
     return f"{series.name} {'worse' if found.loss > 0 else 'better'} by {size} {when}"
-
-
-def _is_fact(cell: Cell) -> bool:
-    return bool(getattr(PROBES.get(cell.probe), "once", False))
 
 
 def _centre(samples: Iterable[float]) -> float:

@@ -20,6 +20,7 @@ from pytest_calico_perf.verdict import (
     unpaired_estimate,
     within_tolerance,
 )
+from pytest_calico_perf.verdict.decision import ratio_at
 
 DEFAULT_TOLERANCE = 0.05
 
@@ -86,9 +87,9 @@ class Comparison:
     @property
     def what_would_decide(self) -> str:
         """Of an open verdict: how many rounds would probably decide it, or what would instead."""
-        if self.judgement is None:
+        if self.judgement is None and math.isfinite(self.tolerance):
             return ""
-        if self.judgement.rounds_needed is not None:
+        if self.judgement is not None and self.judgement.rounds_needed is not None:
             return f"{self.judgement.rounds_needed} would probably decide it"
         if self.history:
             return "more would not decide it, since runs of this cell differ by as much"
@@ -131,7 +132,9 @@ def compare(
         floor = smallest_tolerance(estimate.error, estimate.degrees, better, gate)
     used = max(tolerance, floor)
     if not math.isfinite(used):
-        why = f"the noise leaves room for no tolerance; {rounds} rounds"
+        low, high = sorted(ratio_at(loss, better) for loss in estimate.interval(gate.confidence))
+        ratio = Ratio(ratio_at(estimate.loss, better), low, high, rounds)
+        why = f"{format_ratio(ratio)}, which is too noisy for any tolerance"
         return Comparison(None, used, tolerance, known, why)
     return Comparison(within_tolerance(estimate, better, used, gate, share), used, tolerance, known)
 

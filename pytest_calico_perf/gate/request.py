@@ -90,7 +90,9 @@ def read_request(given: Mapping[str, Said]) -> Request:
     )
     if request.decides is Decides.HISTORY and request.folder is None:
         raise SettingProblem(
-            "history needs one", where=given["gate"].source, remedy=f"give {FOLDER_FLAG} DIR as well"
+            "change points are looked for in a folder of earlier runs",
+            where=given["gate"].source,
+            remedy=f"give {FOLDER_FLAG} DIR as well",
         )
     for word in ("baseline-by", "tolerance"):
         # As a setting that waits for a baseline it may stand in the configuration, but not in a command.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from pytest_calico_perf.gate.expectations import Expectation
 from pytest_calico_perf.gate.rules import RatioTo, Rule, RulesOf
@@ -72,12 +72,31 @@ def _demands(
             yield rule
 
 
-def explanation(cells: Collection[Cell], judge: RuleJudge, own: RulesOf) -> list[str]:
-    """Which rule each cell got, and from where, as lines for people."""
+def explanation(
+    cells: Collection[Cell],
+    judge: RuleJudge,
+    own: RulesOf,
+    foreseen: Callable[[Cell], tuple[str, str]] | None = None,
+) -> list[str]:
+    """Which rule each cell got, and from where, as lines for people.
+
+    Args:
+        cells: Of these.
+        judge: Thresholds and expectations.
+        own: What tests demand of their cells by a mark.
+        foreseen: What a cell will be held against of earlier runs, and where that is from; None without any.
+    """
     lines: list[str] = []
     for cell in cells:
-        rules = (*judge.rules_of(cell), *own.get(cell, ()))
-        lines.append(str(cell) if rules else f"{cell}: nothing is demanded")
-        width = max((len(rule.text) for rule in rules), default=0)
-        lines += [f"  {rule.text.ljust(width)}  {rule.source}" for rule in rules]
+        told = [(rule.text, rule.source) for rule in (*judge.rules_of(cell), *own.get(cell, ()))]
+        if foreseen is not None:
+            told.append(foreseen(cell))
+        lines.append(str(cell) if told else f"{cell}: nothing is demanded")
+        width = max((len(text) for text, _ in told), default=0)
+        lines += [f"  {text.ljust(width)}  {source}" for text, source in told]
+    if foreseen is not None:
+        lines += [
+            "With fewer than three earlier runs, the noise of the two compared may widen a tolerance.",
+            "Whether earlier runs are of the same place (docs/baselines.md) is known when the cluster is up.",
+        ]
     return [*lines, *judge.notes]

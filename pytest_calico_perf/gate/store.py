@@ -54,6 +54,12 @@ class Store:
         runs = self._runs.get(here.key, ())
         return tuple(run for run in runs if run.fingerprint.place == here.place and _is_good(run))
 
+    @property
+    def candidates(self) -> tuple[EarlierRun, ...]:
+        """The good runs of the cluster at any place, in order of time: its own is not known yet."""
+        runs = (run for runs in self._runs.values() for run in runs if _is_good(run))
+        return tuple(sorted(runs, key=lambda run: run.started))
+
     def file_for(self, record: RunRecord, here: Fingerprint) -> FilePath | None:
         """Where the record of this run belongs; its folder is made. None when the run was not good.
 

@@ -9,10 +9,11 @@ one it is taken to be as large as what two rounds differ by.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_calico_perf.model import Better, Outcome
+from pytest_calico_perf.stats import Mean, robust_mean
 from pytest_calico_perf.verdict.estimate import Estimate, mean_and_variance
 
 # Fewer runs say next to nothing about how days differ: with two, Student's t asks for 13 times the error.
@@ -44,7 +45,7 @@ def between_runs(history: Sequence[Sequence[float]]) -> BetweenRuns | None:
     Raises:
         ValueError: A sample is not positive and finite.
     """
-    means = [math.fsum(run) / len(run) for run in map(_logarithms, history) if run]
+    means = [run_mean(run).value if len(run) > 1 else run[0] for run in map(_logarithms, history) if run]
     if len(means) < MINIMUM_RUNS:
         return None
     _, variance = mean_and_variance(means)
@@ -74,15 +75,14 @@ def unpaired_estimate(
     logs = _logarithms(base), _logarithms(current)
     if min(map(len, logs)) < 2:
         return None
-    (base_mean, base_variance), (mean, variance) = map(mean_and_variance, logs)
-    parts = base_variance / len(base), variance / len(current)
+    before, now = map(run_mean, logs)
+    parts = before.error**2, now.error**2
     within = sum(parts)
-    degrees = _satterthwaite(parts, (len(base) - 1, len(current) - 1))
+    degrees = _satterthwaite(parts, (before.degrees, now.degrees))
     if between is None:
         # Twice the pooled variance of a round: one day's shift on either side.
-        pooled = (base_variance * (len(base) - 1) + variance * (len(current) - 1)) / (
-            len(base) + len(current) - 2
-        )
+        rounds = zip(parts, map(len, logs), (before.degrees, now.degrees), strict=True)
+        pooled = sum(part * n * freedom for part, n, freedom in rounds) / (before.degrees + now.degrees)
         fixed = 2 * pooled
         total = within + fixed
     else:
@@ -90,7 +90,7 @@ def unpaired_estimate(
         if fixed > within:
             degrees = between.degrees
         total = max(within, fixed)
-    loss = base_mean - mean if better is Better.HIGHER else mean - base_mean
+    loss = before.value - now.value if better is Better.HIGHER else now.value - before.value
     return Estimate(
         loss=loss,
         error=math.sqrt(total),
@@ -98,6 +98,15 @@ def unpaired_estimate(
         rounds=min(map(len, logs)),
         fixed_error=math.sqrt(min(fixed, total)),
     )
+
+
+def run_mean(logarithms: Collection[float]) -> Mean:
+    """The mean of a run's rounds; without the best and the worst where one is a stall, from five rounds on.
+
+    One stall among six rounds would shift the whole day, and count as days that differ in every comparison
+    after it. Five rounds can spare two: what limits a comparison is the number of days.
+    """
+    return robust_mean(logarithms, fewest=5)
 
 
 def ratios_to_control(samples: Mapping[int, float], control: Mapping[int, float]) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pytest_calico_perf.model import Better
-from pytest_calico_perf.stats import log_ratios, t_quantile
+from pytest_calico_perf.stats import log_ratios, robust_mean, t_quantile
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,14 @@ def losses(base: Mapping[int, float], current: Mapping[int, float], better: Bett
 def paired_estimate(paired: Collection[float]) -> Estimate | None:
     """The mean of losses that were taken round by round; None with fewer than two of them.
 
-    Student's t on the differences of pairs. Where two contenders are alike, their difference is symmetric
-    whatever their common noise is, and on symmetric heavy tails the t test errs on the safe side (Efron,
-    Student's t-test under symmetry conditions, JASA 1969).
+    Student's t on the differences of pairs, as every table shows it (`stats.robust_mean`). Where two
+    contenders are alike, their difference is symmetric whatever their common noise is, and on symmetric heavy
+    tails the t test errs on the safe side (Efron, Student's t-test under symmetry conditions, JASA 1969).
     """
-    n = len(paired)
-    if n < 2:
+    if len(paired) < 2:
         return None
-    mean, variance = mean_and_variance(paired)
-    return Estimate(mean, math.sqrt(variance / n), n - 1, n)
+    mean = robust_mean(paired)
+    return Estimate(mean.value, mean.error, mean.degrees, len(paired))
 
 
 def mean_and_variance(values: Collection[float]) -> tuple[float, float]:

@@ -43,7 +43,7 @@ def test_a_file_that_is_not_ours(pytester: pytest.Pytester, text: str | None, me
     ("args", "message"),
     [
         (["--calico-tolerance=3 %"], "--calico-tolerance: there is no baseline to compare with; *"),
-        (["--calico-gate=history"], "--calico-gate: history needs one; give --calico-baseline-dir DIR as well"),
+        (["--calico-gate=history"], "--calico-gate: change points are looked for in a folder of earlier runs; give --calico-baseline-dir DIR as well"),
         (["--calico-baseline-dir=setup.cfg"], "baseline folder setup.cfg: *setup.cfg is not a folder; name a folder"),
         (["--calico-baseline-dir=runs", "--calico-tolerance=3"], "--calico-tolerance: '3' has no unit: *"),
         (["--calico-baseline-dir=runs", "--calico-baseline-by=ration"], "--calico-baseline-by: *did you mean 'ratio'?*"),
@@ -64,3 +64,16 @@ def test_a_folder_may_be_named_in_the_environment_and_is_not_made_by_looking(
     pytester.makeini("[pytest]\ncalico_tolerance = 3 %\n")
     assert pytester.runpytest_subprocess(*SMALL, timeout=60).ret == 0
     assert not Path(pytester.path, "runs").exists()
+
+
+def test_what_each_cell_will_be_held_against_is_explained(pytester: pytest.Pytester) -> None:
+    options = ("--calico-path=pod-to-pod", "--calico-baseline-dir=runs", "--calico-explain")
+    result = pytester.runpytest_subprocess(*SMALL, *options, timeout=60)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        [
+            "ping pod-to-pod bgp",
+            "  baseline: none  --calico-baseline-dir: no good run of lab in runs yet",
+            "Whether earlier runs are of the same place (docs/baselines.md) is known when the cluster is up.",
+        ]
+    )

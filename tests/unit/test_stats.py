@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from pytest_calico_perf.stats import paired_ratio, summarize
+from pytest_calico_perf.stats import paired_ratio, robust_mean, summarize
 
 finite = st.floats(-1e300, 1e300)
 positive = st.floats(1e-9, 1e12)
@@ -180,3 +181,59 @@ def test_a_constant_factor_is_found_exactly_whatever_the_rounds_did(base, factor
     if len(base) > 1:
         assert ratio.low == pytest.approx(factor)
         assert ratio.high == pytest.approx(factor)
+
+
+# -- the mean under outliers -------------------------------------------------------------------
+
+QUIET = [0.01, -0.02, 0.005, -0.01, 0.02, 0.0, -0.015, 0.012, -0.004]
+
+
+@pytest.mark.parametrize("values", [QUIET[:2], QUIET, [*QUIET, 0.03], [*QUIET[:8], 5.0]])
+def test_a_mean_is_the_plain_one_where_nothing_is_far_out_or_too_few_are_left(values):
+    mean = robust_mean(values)
+    assert mean.value == pytest.approx(np.mean(values))
+    assert mean.error == pytest.approx(np.std(values, ddof=1) / math.sqrt(len(values)))
+    assert mean.degrees == len(values) - 1
+
+
+@pytest.mark.parametrize("far", [0.5, -0.5, 1e6])
+def test_one_stall_among_ten_rounds_leaves_out_the_highest_and_the_lowest(far):
+    """Against scipy's trimmed mean, and Yuen's standard error as its two-sample test has it."""
+    values = [*QUIET, far]
+    mean = robust_mean(values)
+    assert mean.value == pytest.approx(stats.trim_mean(values, 0.1))
+    shifted = [value + 1 for value in values]
+    yuen = stats.ttest_ind(shifted, values, equal_var=False, trim=0.1).statistic
+    assert mean.error == pytest.approx(1 / (math.sqrt(2) * yuen))
+    assert mean.degrees == 7
+
+
+def test_twice_as_many_rounds_leave_out_twice_as_many():
+    values = [*QUIET, *QUIET, 0.4, -0.6]
+    assert robust_mean(values).value == pytest.approx(stats.trim_mean(values, 0.1))
+    assert robust_mean(values).degrees == 15
+
+
+def test_fewer_values_can_spare_two_where_that_is_asked_for():
+    values = [*QUIET[:5], -0.5]
+    assert robust_mean(values).degrees == 5
+    mean = robust_mean(values, fewest=5)
+    assert mean.value == pytest.approx(np.mean(sorted(values)[1:-1]))
+    assert mean.degrees == 3
+    assert robust_mean(values[-4:], fewest=5).degrees == 3  # four cannot
+
+
+def test_values_most_of_which_are_equal_all_count():
+    values = [1.0] * 9 + [2.0]
+    assert robust_mean(values).value == pytest.approx(1.1)
+    assert robust_mean(values).degrees == 9
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=40), st.randoms())
+def test_a_mean_knows_no_order_and_no_side(values, random):
+    shuffled = [-value for value in values]
+    random.shuffle(shuffled)
+    mean, mirrored = robust_mean(values), robust_mean(shuffled)
+    assert mirrored.value == pytest.approx(-mean.value, abs=1e-9)
+    assert mirrored.error == pytest.approx(mean.error, abs=1e-9)
+    assert mirrored.degrees == mean.degrees

@@ -43,9 +43,9 @@ def test_modes_run_out_and_back_half_of_the_rounds_each_with_the_control_beside_
         *(HOST, BGP, BGP, HOST),
         *(HOST, IPIP, IPIP, HOST),
         *(HOST, VXLAN, VXLAN, HOST),
-        *(HOST, VXLAN, VXLAN, HOST),
-        *(HOST, IPIP, IPIP, HOST),
-        *(HOST, BGP, BGP, HOST),
+        *(VXLAN, HOST, HOST, VXLAN),
+        *(IPIP, HOST, HOST, IPIP),
+        *(BGP, HOST, HOST, BGP),
     ]
     assert result.rounds == (0, 1, 2, 3)
     assert result.details["visits"] == [[0, 1], [2, 3]]

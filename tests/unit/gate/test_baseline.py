@@ -268,6 +268,34 @@ def test_a_cell_that_failed_in_the_baseline_is_open(tmp_path) -> None:
     assert "it was unreachable" in verdict.message
 
 
+def test_a_cell_that_was_on_a_wrong_path_is_never_compared_whatever_samples_a_file_gives_it(tmp_path) -> None:
+    file = written(tmp_path / "before.json", record())
+
+    def wrong(document) -> None:
+        for cell in document["cells"]:
+            cell["outcome"] = "wrong-path"
+
+    verdict = only(opened(file=tampered(file, wrong)), result(BGP, 2))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "has no sample of it: it was wrong-path" in verdict.message
+
+
+def test_what_is_too_noisy_for_any_tolerance_shows_its_ratio(tmp_path) -> None:
+    cell = Cell("ping", Path.HOST_TO_HOST, None)
+
+    def ping(factor: float) -> CellResult:
+        samples = tuple(factor * level for level in (5e-6, 9e-6, 40e-6, 6e-6, 20e-6, 7e-6))
+        return CellResult(cell, Outcome.OK, Unit.SECOND, Better.LOWER, samples, tuple(range(6)))
+
+    before = dataclasses.replace(record(), results=(ping(1.0),))
+    verdict = only(opened(file=written(tmp_path / "ping.json", before)), ping(1.5))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "value 1.500 (" in verdict.message
+    assert "), which is too noisy for any tolerance; 6 rounds, more would not decide it, a history" in (
+        verdict.message
+    )
+
+
 def test_a_cell_this_run_lacks_is_noted(last_week) -> None:
     notes = opened(file=last_week).notes(
         [result(HOST, 2), dataclasses.replace(result(BGP, 2), samples=(), rounds=())], GATE

@@ -181,6 +181,19 @@ def test_the_explanation_names_each_cell_its_rules_and_their_places():
     ]
 
 
+def test_the_explanation_tells_what_each_cell_will_be_held_against():
+    rules = RuleJudge(Thresholds(), (), [HOST, BGP])
+    lines = explanation([HOST, BGP], rules, {}, lambda cell: (f"baseline of {cell.path}", "last-week.json"))
+    assert lines[:4] == [
+        "tcp host-to-host",
+        "  baseline of host-to-host  last-week.json",
+        "tcp pod-to-pod bgp",
+        "  baseline of pod-to-pod  last-week.json",
+    ]
+    assert "noise" in lines[4]
+    assert "same place" in lines[5]
+
+
 def test_only_ratios_share_the_error_of_the_family():
     document = read("tcp: {min: 4 Gbit/s, retransmits: 9, ratio-to-host: 0.9}", "prod.yaml")
     rules = RuleJudge(

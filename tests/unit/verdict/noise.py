@@ -16,6 +16,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from pytest_calico_perf.block_run import order
+
 Array = NDArray[np.float64]
 
 
@@ -104,9 +106,9 @@ NOISES = (INDEPENDENT, AUTOCORRELATED, DRIFT, NEIGHBOURS, OUTLIERS, HEAVY_TAILS,
 
 
 def paired_losses(noise: Noise, random: Generator, trials: int, rounds: int, loss: float = 0.0) -> Array:
-    """Losses of B against A, shape (trials, rounds): two runs a round, in the order AB BA AB ..."""
+    """Losses of B against A, shape (trials, rounds): two runs a round, in the order of a campaign."""
     runs = noise.draw(random, trials, 2 * rounds).reshape(trials, rounds, 2)
-    forward = np.arange(rounds) % 2 == 0
+    forward = np.array([order("AB", number) == ["A", "B"] for number in range(rounds)])
     difference = runs[:, :, 1] - runs[:, :, 0]
     return np.where(forward, difference, -difference) + loss
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
+from pytest_calico_perf.gate.comparison import compare
 from pytest_calico_perf.model import Better, Outcome
 from pytest_calico_perf.verdict import (
     SequentialPlan,
     Step,
     between_runs,
-    floor_from_history,
     floor_from_pairs,
     keeps_limit,
     paired_estimate,
@@ -23,6 +24,7 @@ from pytest_calico_perf.verdict import (
     unpaired_estimate,
     within_tolerance,
 )
+from pytest_calico_perf.verdict.decision import DEFAULT_GATE
 from tests.unit.verdict.noise import Noise, days_of, paired_losses
 
 CELLS = 30
@@ -162,42 +164,41 @@ def peeked(noise: Noise, loss: float, maximum: int, trials: int) -> float:
 
 @dataclass(frozen=True)
 class AcrossDays:
-    """What comparisons with a baseline of another day did."""
+    """What comparisons with a baseline of another day did; shares of cells.
+
+    `tolerance` is the median of those that were used: 5 %, or the noise floor where that is wider. `found` is
+    the share of true losses of twice the tolerance that are found.
+    """
 
     covered: float
     covered_by_rounds_only: float
     alarms: float
     found: float
-    floor: float
+    tolerance: float
 
 
-def across(
-    noise: Noise, runs: int, shift: float, trials: int, tolerance: float, rounds: int = 10
-) -> AcrossDays:
-    """A run against the last of `runs` earlier ones (0: a baseline without a history); shares of cells.
-
-    `found` is the share of true losses of twice the tolerance that are found, `floor` the median floor.
-    """
+def across(noise: Noise, runs: int, shift: float, trials: int, rounds: int = 10) -> AcrossDays:
+    """A run against the last of `runs` earlier ones (0: a baseline without a history), as the gate compares."""
     random = seeded(noise, runs, round(shift * 1e4), trials)
     samples = np.exp(-days_of(noise, random, trials, max(runs, 1) + 1, rounds, shift))
     covered = by_rounds = alarms = found = 0
-    floors = []
+    tolerances = []
     for *history, base, current in samples:
-        earlier = [run.tolist() for run in (*history, base)]
-        between = between_runs(earlier) if runs else None
-        estimate = unpaired_estimate(base.tolist(), current.tolist(), BETTER, between)
-        slower = unpaired_estimate(base.tolist(), (current * (1 - 2 * tolerance)).tolist(), BETTER, between)
+        earlier = [run.tolist() for run in (*history, base)] if runs else []
+        against = functools.partial(
+            compare, base.tolist(), history=earlier, better=BETTER, tolerance=TOLERANCE, gate=DEFAULT_GATE
+        )
+        estimate = unpaired_estimate(base.tolist(), current.tolist(), BETTER, between_runs(earlier))
         assert estimate
-        assert slower
         covered += _holds(estimate.interval(0.95), 0)
         by_rounds += _holds(_rounds_only(base, current), 0)
-        alarms += within_tolerance(estimate, BETTER, tolerance).outcome is Outcome.REGRESSED
-        verdict = within_tolerance(slower, BETTER, tolerance)
-        found += verdict.outcome is Outcome.REGRESSED and verdict.decided
-        floor = floor_from_history(earlier, rounds, BETTER)
-        floors.append(math.nan if floor is None else floor)
+        compared = against(current.tolist())
+        alarms += compared.outcome is Outcome.REGRESSED
+        slower = against((current * (1 - 2 * compared.tolerance)).tolist())
+        found += slower.outcome is Outcome.REGRESSED
+        tolerances.append(compared.tolerance)
     return AcrossDays(
-        covered / trials, by_rounds / trials, alarms / trials, found / trials, float(np.median(floors))
+        covered / trials, by_rounds / trials, alarms / trials, found / trials, float(np.median(tolerances))
     )
 
 
