@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pytest_calico_perf.diagnosis import payload, trace
+from pytest_calico_perf.diagnosis.finding import Link
 from pytest_calico_perf.diagnosis.looks import Looks, NotSeen
 from pytest_calico_perf.diagnosis.notes import At, Notes
 from pytest_calico_perf.diagnosis.scene import Scene, Side
@@ -94,15 +95,17 @@ def _unwrapped_dropped(scene: Scene, looks: Looks, notes: Notes, traced: Trace, 
     lost = False if at is At.FABRIC_BACK else _lost(scene, looks, target)
     otherwise = f"{source.node} and {target.node} reach each other by their own addresses"
     if lost is not False:
+        ways = "both ways" if lost else f"those from {source.node} at least"
         notes.find(
             "pod-addresses-dropped",
             "",
-            f"the network between {source.node} and {target.node} drops packets with pod addresses, both "
-            "ways",
+            f"the network between {source.node} and {target.node} drops packets with pod addresses, {ways}",
             *traced.facts,
             otherwise,
             at=at,
         )
+        if lost is None:
+            notes.unseen(Link.FABRIC, target.node, "whether what it sends with pod addresses gets through")
         return
     notes.find(
         "pod-addresses-dropped-one-way",
@@ -114,7 +117,7 @@ def _unwrapped_dropped(scene: Scene, looks: Looks, notes: Notes, traced: Trace, 
         otherwise,
         at=at,
         remedy=f"compare the ports of {source.node} and {target.node} in the cloud or switch, first that of "
-        f"{source.node}: source/destination check, port security, forged transmits",
+        f"{source.node}: source/destination check, port security, allowed address pairs",
     )
 
 

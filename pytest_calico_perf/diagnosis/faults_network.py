@@ -29,8 +29,7 @@ OF_TRAFFIC = (
         "packets with pod addresses leave each node and never reach the other, while the nodes reach"
         " each other",
         "The network between the nodes checks addresses: source/destination check (AWS), canIpForward"
-        " (GCP), port security"
-        " (OpenStack), forged transmits (ESXi).",
+        " (GCP), port security (OpenStack).",
         "switch that check off for the nodes or allow the pods' range there, or use a mode that wraps"
         " pod addresses",
         _WRAPPING,
@@ -40,7 +39,7 @@ OF_TRAFFIC = (
         Link.FABRIC,
         "The network drops packets with pod addresses in one direction",
         "packets with pod addresses get through from one node to the other but not back",
-        "The check of addresses is on at one of the two nodes' ports only.",
+        "Probably the check of addresses is on at one of the two nodes' ports only.",
         "compare the two nodes' ports in the cloud or switch: source/destination check, allowed address"
         " pairs",
         _WRAPPING,
@@ -80,7 +79,7 @@ OF_TRAFFIC = (
         Link.FILTER,
         "A node does not forward",
         "net.ipv4.ip_forward, or forwarding of the device packets come in by, is 0 on a node with a pod"
-        " of this path",
+        " of this path, or on one whose tunnel swallows what the node itself sends",
         "The node drops every packet that is not for itself, so its pods are cut off.",
         "set net.ipv4.ip_forward to 1, in /etc/sysctl.d, too; see what resets it",
     ),

@@ -57,15 +57,29 @@ def _is_deaf(sysctls: dict[str, str], device: str) -> bool:
     return sysctls.get(f"net/ipv4/conf/{device}/forwarding") == "0"
 
 
-def _off(side: Side, sysctl: str, notes: Notes, at: At) -> None:
+def _off(side: Side, sysctl: str, notes: Notes, at: At, ends: str = "", *facts: str) -> None:
     notes.find(
         "forwarding-off",
         side.node,
-        f"{side.node} does not forward: {sysctl} is 0",
+        f"{side.node} does not forward: {sysctl} is 0{', and ' if ends else ''}{ends}",
         f"`sysctl {sysctl}` on {side.node}: 0",
+        *facts,
         at=at,
         remedy=f"`sysctl -w {sysctl}=1` on {side.node}, and in /etc/sysctl.d; see what resets it",
     )
+
+
+def swallowing(side: Side, device: str, facts: Sequence[str], notes: Notes, at: At) -> bool:
+    """Whether a node does not forward, and so packets end in its tunnel, also those it sent itself.
+
+    The kernel's own tunnels send what they wrapped as the node's (iptunnel_xmit ends in ip_local_out), which
+    needs no forwarding. From one that is built otherwise, of a pair of devices and a program, wrapped packets
+    come back to the node as somebody's, to be forwarded.
+    """
+    if (side.view.sysctls.value or {}).get("net/ipv4/ip_forward") != "0":
+        return False
+    _off(side, "net.ipv4.ip_forward", notes, at, f"packets through its {device} end there", *facts)
+    return True
 
 
 def strictness(side: Side, device: str) -> str:

@@ -111,6 +111,9 @@ def _way_out(side: Side, pod: View, other: str, notes: Notes, inside: At) -> Non
             at=inside,
         )
         return
+    if route.gateway and pod.neighbours.value is None:
+        notes.unseen(Link.POD, side.name, f"who answers for {route.gateway}: {pod.neighbours.why_not}")
+        return
     notes.ok(Link.POD, side.name, f"eth0 is up, has {side.address}, and {route} leads to {other}")
 
 

@@ -86,6 +86,8 @@ class Side:
         view: Its node.
         pod: The pod; None for a host.
         veth: The pod's device on the node; empty when not known.
+        asks_from: The address its packets carry, where it is not its own: a host asks through a tunnel from
+            the address of the tunnel's end.
     """
 
     endpoint: Endpoint
@@ -96,6 +98,7 @@ class Side:
     view: NodeView
     pod: View | None
     veth: str = ""
+    asks_from: str = ""
 
     @property
     def name(self) -> str:
@@ -104,8 +107,8 @@ class Side:
 
     @property
     def address(self) -> str:
-        """The endpoint's own."""
-        return self.endpoint.own_address
+        """What the other side answers to: the endpoint's own, mostly."""
+        return self.asks_from or self.endpoint.own_address
 
     @property
     def uplink(self) -> str:
@@ -229,11 +232,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class Leg:
-    """One direction: packets from a node to a pod of the other.
+    """One direction: packets from a node to a pod of the other, or to the end of its tunnel.
 
     Attributes:
         source: The side whose node routes.
-        target: The side whose pod is asked for.
+        target: The side whose address is asked for.
         wraps: What is meant to wrap them; None when nobody can know.
         at: Where packets end when the source's node does not know the way.
         far: Where they end when the target's node does not take them.
@@ -259,4 +262,4 @@ def legs(scene: Scene) -> tuple[Leg, ...]:
         Leg(scene.client, scene.server, scene.forward, At.CLIENT_NODE, At.SERVER_NODE),
         Leg(scene.server, scene.client, scene.backward, At.SERVER_NODE_BACK, At.CLIENT_NODE_BACK),
     )
-    return tuple(leg for leg in both if leg.target.pod is not None)
+    return tuple(leg for leg in both if leg.target.pod is not None or leg.target.asks_from)

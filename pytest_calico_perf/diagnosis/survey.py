@@ -62,8 +62,9 @@ def look_around(cluster: Cluster, pair: EndpointPair, looks: Looks) -> Scene:
     )
     if scene.alive:
         return scene
-    one, two = _closer(looks, scene)
-    return replace(scene, client=one, server=two)
+    asking = replace(scene, client=replace(one, asks_from=_asks_from(scene)))
+    one, two = _closer(looks, asking)
+    return replace(asking, client=one, server=two)
 
 
 def _asked(looks: Looks, questions: Mapping[str, Callable[[], object]]) -> Mapping[str, Look[Any]]:
@@ -222,6 +223,17 @@ def _veth(view: NodeView, pod: View | None, address: str) -> str:
     return ""
 
 
+def _asks_from(scene: Scene) -> str:
+    """The address of the tunnel's end by which a host asks; empty where it asks from its own.
+
+    Of the device's addresses the kernel takes the first for packets that are to leave by it.
+    """
+    client, wraps = scene.client, scene.forward
+    if client.pod is not None or wraps is None or wraps not in scene.tunnels:
+        return ""
+    return client.tunnel_address(wraps, scene.tunnels[wraps])
+
+
 def _closer(looks: Looks, scene: Scene) -> list[Side]:
     """The sides with what only a dead path makes one ask."""
     sides = (scene.client, scene.server)
@@ -232,6 +244,8 @@ def _closer(looks: Looks, scene: Scene) -> list[Side]:
             f"{side.name} forwarding": partial(_forwarding, looks, side),
             f"{side.name} sysctls": partial(_sysctls, looks, side),
         }
+        if far_end := scene.other(side).asks_from:
+            questions[f"{side.name} to end"] = partial(_way, looks, side.host, far_end)
         if side.pod:
             questions[f"{side.name} own neighbours"] = partial(
                 _neighbours, looks, side.endpoint, side.node_address
@@ -245,6 +259,7 @@ def _closer(looks: Looks, scene: Scene) -> list[Side]:
                 neighbours=get[f"{side.name} neighbours"],
                 forwarding=get[f"{side.name} forwarding"],
                 sysctls=get[f"{side.name} sysctls"],
+                to_end=get.get(f"{side.name} to end", side.view.to_end),
             ),
             pod=side.pod and replace(side.pod, neighbours=get[f"{side.name} own neighbours"]),
         )
@@ -259,10 +274,14 @@ def _forwarding(looks: Looks, side: Side) -> dict[str, str]:
 def _neighbours(looks: Looks, endpoint: Endpoint | None, far: str) -> tuple[kernel.Neighbour, ...]:
     """Neighbour entries; where one says that nobody answered, a packet makes the kernel ask again first."""
     found = kernel.neighbours(_read(looks, endpoint, _NEIGHBOURS))
-    if endpoint is None or not far or not any(entry.dead for entry in found):
+    dead = [entry for entry in found if entry.dead]
+    if endpoint is None or not far or not dead:
         return found
     payload.ping(looks, endpoint, far, count=1, interval=1)
-    return kernel.neighbours(_read(looks, endpoint, _NEIGHBOURS))
+    again = kernel.neighbours(_read(looks, endpoint, _NEIGHBOURS))
+    # With many entries, the kernel forgets those that failed every 15 seconds (neigh_periodic_work).
+    known = {(entry.address, entry.device) for entry in again}
+    return (*again, *(entry for entry in dead if (entry.address, entry.device) not in known))
 
 
 def _sysctls(looks: Looks, side: Side) -> dict[str, str]:

@@ -33,7 +33,7 @@ _NOISE = 0.25  # others' packets in the time of ours, of ours: beyond it a share
 
 
 class Zone(IntEnum):
-    """Whose counter it is, in the order of a packet's way."""
+    """Whose counter it is, in the order of a packet's way; that of an end that is a host is its node's."""
 
     SOURCE = 0
     SOURCE_NODE = 1
@@ -210,20 +210,20 @@ def _hops(scene: Scene, source: Side, growth: Growth, *, icmp: bool) -> list[Hop
     target = scene.other(source)
     wraps = scene.forward if source is scene.client else scene.backward
     back = scene.backward if source is scene.client else scene.forward
+    start, end = (Zone.SOURCE, Zone.SOURCE_BACK) if source.pod else (Zone.SOURCE_NODE, Zone.SOURCE_NODE_BACK)
+    asked, answering = (Zone.TARGET, Zone.TARGET) if target.pod else (Zone.TARGET_NODE, Zone.TARGET_NODE_BACK)
     there = []
     if icmp:
-        there.append(
-            Hop(Zone.SOURCE, f"were sent by {source.name}", growth.of(_own(source), "Icmp.OutEchos"))
-        )
+        there.append(Hop(start, f"were sent by {source.name}", growth.of(_own(source), "Icmp.OutEchos")))
     there += _between(scene, source, wraps, (Zone.SOURCE_NODE, Zone.TARGET_NODE), growth)
     if icmp:
         there += [
-            Hop(Zone.TARGET, f"reached {target.name}", growth.of(_own(target), "Icmp.InEchos")),
-            Hop(Zone.TARGET, f"were answered by {target.name}", growth.of(_own(target), "Icmp.OutEchoReps")),
+            Hop(asked, f"reached {target.name}", growth.of(_own(target), "Icmp.InEchos")),
+            Hop(answering, f"were answered by {target.name}", growth.of(_own(target), "Icmp.OutEchoReps")),
         ]
         there += _between(scene, target, back, (Zone.TARGET_NODE_BACK, Zone.SOURCE_NODE_BACK), growth)
         answered = f"came back to {source.name} as answers"
-        there.append(Hop(Zone.SOURCE_BACK, answered, growth.of(_own(source), "Icmp.InEchoReps")))
+        there.append(Hop(end, answered, growth.of(_own(source), "Icmp.InEchoReps")))
     return there
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from pytest_calico_perf.cluster.base import Endpoint
-from pytest_calico_perf.diagnosis import fabric, filters, mtu, payload, trace
+from pytest_calico_perf.diagnosis import fabric, filters, mtu, payload, trace, underlay
 from pytest_calico_perf.diagnosis.finding import Link
 from pytest_calico_perf.diagnosis.looks import Looks, NotSeen
 from pytest_calico_perf.diagnosis.notes import At, Notes
 from pytest_calico_perf.diagnosis.payload import Tcp, Transfer
-from pytest_calico_perf.diagnosis.scene import Scene
+from pytest_calico_perf.diagnosis.scene import Scene, Side
 from pytest_calico_perf.diagnosis.trace import Hop, Trace, Zone
 
 _PINGS = 50
@@ -29,6 +29,7 @@ _PLACES = {
     (Zone.SOURCE, Zone.TARGET_NODE): At.FABRIC,
     (Zone.TARGET_NODE, Zone.TARGET_NODE): At.SERVER_NODE,
     (Zone.TARGET_NODE, Zone.TARGET): At.SERVER,
+    (Zone.TARGET_NODE, Zone.TARGET_NODE_BACK): At.SERVER_NODE_BACK,  # a host does not answer
     (Zone.SOURCE_NODE, Zone.TARGET): At.FABRIC,
     (Zone.TARGET, Zone.TARGET): At.SERVER,
     (Zone.TARGET, Zone.TARGET_NODE_BACK): At.SERVER,
@@ -177,9 +178,11 @@ class Traffic:
         if "came out of" in vanished[1].words:
             fabric.unwrapped_by_nobody(scene, self.notes, traced, side, at)
             return
-        in_pod = side.pod is not None and at in (At.CLIENT, At.SERVER, At.CLIENT_BACK)
+        in_pod = at in (At.CLIENT, At.SERVER, At.CLIENT_BACK)
         where = side.name if in_pod else side.node
-        host = side.endpoint if in_pod else side.host
+        rules = filters.dropping(self.looks, [side.endpoint if in_pod else side.host], self._ping)
+        if not any(" dropped " in rule for rule in rules) and self._swallowed(side, traced, vanished, at):
+            return
         self.notes.find(
             "policy-drops-everything",
             where,
@@ -187,10 +190,18 @@ class Traffic:
             if at <= At.SERVER
             else f"{where} drops every answer of {scene.server.name} to {scene.client.name}",
             *traced.facts,
-            *filters.dropping(self.looks, [host], self._ping),
+            *rules,
             *self._policies(),
             at=at,
         )
+
+    def _swallowed(self, side: Side, traced: Trace, vanished: tuple[Hop, Hop], at: At) -> bool:
+        """Whether they end in the tunnel of a node that does not forward."""
+        wraps = self.scene.forward if at <= At.SERVER else self.scene.backward
+        device = self.scene.tunnels.get(wraps, "") if wraps else ""
+        if not device or not vanished[0].words.endswith(f"left {side.node} by {device}"):
+            return False
+        return filters.swallowing(side, device, traced.facts, self.notes, at)
 
     @property
     def _hosts(self) -> list[Endpoint | None]:
@@ -281,6 +292,9 @@ class Traffic:
 
     def _tcp_dropped(self, result: Transfer) -> None:
         client, server = self.scene.client, self.scene.server
+        # Another node may have answered the pings in a host's stead; in a pod's it cannot.
+        if server.pod is None and underlay.duplicates(self.scene, self.looks, self.notes):
+            return
         port = server.endpoint.allocate_port()
         knock = partial(payload.knock, self.looks, client.endpoint, server.address, port)
         kind = f"TCP SYNs of {client.name}"

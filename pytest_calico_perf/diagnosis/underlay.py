@@ -25,8 +25,7 @@ def look(scene: Scene, looks: Looks, notes: Notes) -> None:
     """Check that the nodes reach each other."""
     if scene.same_node:
         return
-    _duplicates(scene, looks, notes)
-    if notes.has("duplicate-node-address"):
+    if duplicates(scene, looks, notes, ask=not scene.alive):
         return
     one, two = scene.client, scene.server
     if one.host is None or not two.node_address:
@@ -128,8 +127,16 @@ def _neighbours(scene: Scene) -> Iterator[str]:
 # -- who has which address -----------------------------------------------------------------------
 
 
-def _duplicates(scene: Scene, looks: Looks, notes: Notes) -> None:
-    macs = {} if scene.alive else _others(scene, looks, notes)
+def duplicates(scene: Scene, looks: Looks, notes: Notes, *, ask: bool = True) -> bool:
+    """Note which other nodes have an address of one of the path's two, and get its packets; whether one has.
+
+    Args:
+        scene: Both sides.
+        looks: Runs the commands.
+        notes: Where to write.
+        ask: Whether to ask the other nodes, too, which is one command on each.
+    """
+    macs = _others(scene, looks, notes) if ask else {}
     for side in (scene.client, scene.server):
         other = scene.other(side)
         for node in scene.nodes.value or ():
@@ -143,6 +150,7 @@ def _duplicates(scene: Scene, looks: Looks, notes: Notes) -> None:
             thief = macs[entry.mac]
             fact = f"neighbour entry of {side.node_address} on {other.node}: {entry.mac}, which is {thief}'s"
             _duplicate(notes, side, thief, fact)
+    return notes.has("duplicate-node-address")
 
 
 def _others(scene: Scene, looks: Looks, notes: Notes) -> Mapping[str, str]:

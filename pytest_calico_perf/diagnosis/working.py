@@ -81,5 +81,5 @@ def _stops(scene: Scene, mode: Mode, fault: str) -> bool:
     if fault == "ipip-dropped":
         return wraps is Encapsulation.IPIP
     if fault in _TUNNEL:
-        return wraps in (scene.forward, scene.backward)
+        return wraps is not Encapsulation.NONE and wraps in (scene.forward, scene.backward)
     return scene.writer(mode.tunnel) == "bird"  # faults of BGP

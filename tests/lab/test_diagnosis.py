@@ -55,6 +55,13 @@ class Case:
         keys = self.expected or {key(name) for name in self.faults}
         return tuple(each for each in FAULTS if each in keys)
 
+    @property
+    def symptom(self) -> str:
+        """What fails first."""
+        if self.path is Path.POD_TO_HOST and self.keys == ("duplicate-node-address",):
+            return Symptom.TCP_HANDSHAKE  # the other node answers pings
+        return _SYMPTOMS.get(self.keys[0], Symptom.SMALL_PING)
+
     def __str__(self) -> str:
         mode = f"-{self.mode}" if self.mode else ""
         path = "" if self.path is Path.POD_TO_POD else f"-{self.path}"
@@ -202,6 +209,14 @@ OTHER_PATHS = [
     Case(VXLAN, ("vxlan-dropped",), Path.HOST_TO_POD),
     Case(BGP, ("pod-addresses-dropped",), Path.POD_TO_HOST),
     Case(VXLAN, ("pod-without-route@client",), Path.POD_TO_HOST),
+    # The answers' way to a host's tunnel.
+    Case(IPIP, ("block-blackholed@server",), Path.HOST_TO_POD),
+    Case(VXLAN, ("vxlan-entry-missing@neighbour",), Path.HOST_TO_POD),
+    # A host that answers and has no way back, which is no filter besides.
+    Case(IPIP, ("bgp-port-blocked",), Path.POD_TO_HOST),
+    Case(VXLAN, ("tunnel-device-down@server",), Path.POD_TO_HOST),
+    Case(VXLAN, ("duplicate-node-address",), Path.POD_TO_HOST),
+    Case(IPIP, ("forwarding-off",), Path.POD_TO_HOST),
     Case(BGP, ("policy-drops-everything",), Path.POD_TO_POD_SAME_NODE),
     Case(IPIP, ("pod-route-missing-on-node",), Path.POD_TO_POD_SAME_NODE),
 ]
@@ -298,7 +313,7 @@ def check(case: Case, found: Examination) -> None:
         first = re.findall(r"node[1-4]", diagnosis.findings[0].broken)[0]
         at_server = case.faults[0] in _AT_SERVER and not case.path.same_node
         assert (first != "node1") == at_server, diagnosis.sentence
-    assert diagnosis.symptom == found.problem.symptom == _SYMPTOMS.get(case.keys[0], Symptom.SMALL_PING)
+    assert diagnosis.symptom == found.problem.symptom == case.symptom
     alive = {mode for mode, answers in found.alive.items() if answers}
     if len(case.keys) == 1 and diagnosis.findings[0].fault.link in _OF_A_MODE:
         assert set(diagnosis.works) == alive

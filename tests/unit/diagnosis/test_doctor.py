@@ -134,6 +134,8 @@ def routed(found: Scene) -> Scene:
         (routed(scene()), ["vxlan-dropped"], ["ipip", "ipip-cross-subnet"]),
         (scene(Mode.IPIP, Encapsulation.IPIP), ["ipip-dropped"], ["bgp", "ipip-cross-subnet", "vxlan", "vxlan-cross-subnet"]),
         (scene(), ["tunnel-device-down"], ["bgp", "ipip", "ipip-cross-subnet", "vxlan-cross-subnet"]),
+        # A host's answers are wrapped, and the questions are not: that stops nobody else who wraps nothing.
+        (replace(scene(), forward=Encapsulation.NONE), ["tunnel-device-down"], ["bgp", "ipip", "ipip-cross-subnet", "vxlan-cross-subnet"]),
         (bare(), ["pod-addresses-dropped", "bgp-port-blocked"], ["vxlan"]),
         (bare(), ["pod-link-down"], []),
         (bare(), ["underlay-down"], []),

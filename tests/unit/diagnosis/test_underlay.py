@@ -56,6 +56,14 @@ def test_a_third_node_with_an_address_of_ours():
     assert notes.findings[0].broken == f"node2 and node3 have one address: {NODES['node2']}"
 
 
+def test_a_third_node_that_answers_pings_in_anothers_stead_is_found_by_asking_it():
+    found = with_third(replace(scene(), pinged=seen((3, 3))), "198.18.0.4", NODES["node2"])
+    assert keys(examine(found)) == [], "where pings are answered the other nodes are not asked"
+    notes = Notes()
+    assert underlay.duplicates(found, Looks(30), notes)
+    assert keys(notes) == ["duplicate-node-address"]
+
+
 def test_a_neighbour_entry_that_leads_to_a_third_node():
     found = scene()
     stolen = (Neighbour(NODES["node2"], "eth0", THIRD, "REACHABLE"),)
