@@ -67,7 +67,8 @@ def test_parallel_on_loopback(pair):
 def test_omitted_warm_up_on_loopback(pair):
     with Tcp(omit=1, both_directions=False).open(pair) as measure:
         result = measure()
-    assert result.value == pytest.approx(result.details["received"], rel=0.05)
+    # Each end divides by a time of its own, and on a busy machine they end apart.
+    assert result.value == pytest.approx(result.details["received"], rel=0.2)
 
 
 def test_a_dead_server_is_named(make_pair):
