@@ -6,19 +6,31 @@ Runs are strictly one after another: two at once would measure each other.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
 from pytest_calico_perf.cluster.base import Cluster, EndpointPair
+from pytest_calico_perf.cluster.recording import Recorder
 from pytest_calico_perf.contender import PROBLEMS, Contender
 from pytest_calico_perf.diagnosis.doctor import diagnose
 from pytest_calico_perf.errors import CellProblem, ClusterProblem, Unreachable, WrongPath
-from pytest_calico_perf.evidence import Evidence, Ground, collect, contradiction, ground_of
-from pytest_calico_perf.model import Cell, CellResult, Encapsulation, Mode, Path
+from pytest_calico_perf.evidence import (
+    Counters,
+    Evidence,
+    Ground,
+    OwnRun,
+    Watch,
+    collect,
+    contradiction,
+    ground_of,
+    moved,
+    read,
+)
+from pytest_calico_perf.model import Cell, CellResult, Mode, Outcome, Path, Ran
 from pytest_calico_perf.plan import Block, Plan
 from pytest_calico_perf.precision import Decided, Stopped, is_known, never
-from pytest_calico_perf.progress import Observer
+from pytest_calico_perf.progress import Observer, Value
 from pytest_calico_perf.reachability import Reachability, check
 from pytest_calico_perf.verdict import SequentialPlan, Stop
 
@@ -42,6 +54,7 @@ class Ways:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self._known: dict[tuple[Path, Mode | None], Reachability | CellProblem | ClusterProblem] = {}
+        self._checks: dict[tuple[Path, Mode | None], Recorder] = {}
         self._ground: Ground | None = None
 
     def prove(self, pair: EndpointPair) -> Reachability:
@@ -53,8 +66,9 @@ class Ways:
         """
         key = (pair.path, pair.mode)
         if key not in self._known:
+            recorder = self._checks[key] = Recorder()
             try:
-                self._known[key] = check(pair)
+                self._known[key] = check(recorder.pair(pair))
             except Unreachable as problem:
                 self._known[key] = self.explained(pair, problem)
             except PROBLEMS as problem:
@@ -64,8 +78,17 @@ class Ways:
             raise known
         return known
 
-    def look(self, pair: EndpointPair) -> Evidence:
+    def checked_by(self, pair: EndpointPair) -> tuple[Ran, ...]:
+        """The commands that checked this pair, for every cell of it; none where nobody checked."""
+        recorder = self._checks.get((pair.path, pair.mode))
+        return recorder.commands if recorder else ()
+
+    def look(self, pair: EndpointPair, watch: Watch = lambda node: node) -> Evidence:
         """What both nodes say about this pair now.
+
+        Args:
+            pair: Which.
+            watch: Wraps each node before it is asked.
 
         Raises:
             CellProblem, ClusterProblem: A node has no route, says nothing or cannot be asked. An
@@ -74,10 +97,18 @@ class Ways:
         if self._ground is None:
             self._ground = ground_of(self.cluster)
         try:
-            return collect(self.cluster, pair, self._ground)
+            return collect(self.cluster, pair, self._ground, watch=watch)
         except Unreachable as problem:
             found = self._known[pair.path, pair.mode] = self.explained(pair, problem)
             raise found from None
+
+    def counters(self, pair: EndpointPair) -> Counters:
+        """What the tunnels of both nodes have sent by now.
+
+        Raises:
+            CellProblem, ClusterProblem: A node says nothing or cannot be asked.
+        """
+        return read(self.cluster, pair)
 
     def explained(self, pair: EndpointPair, problem: Unreachable) -> Unreachable:
         """The same problem with its cause, as far as it can be found."""
@@ -96,6 +127,7 @@ class Ways:
     def forget(self) -> None:
         """Ask anew: the cluster has changed, and its pods are others."""
         self._known.clear()
+        self._checks.clear()
         self._ground = None
 
 
@@ -246,18 +278,22 @@ class BlockRun:
                 contender.place(cluster.pair(contender.cell.path, contender.cell.mode))
                 # A fact that is read once is read where no packet gets through, too: there it is wanted most.
                 if not once:
-                    contender.visit.reachability = self._ways.prove(contender.visit.pair)
+                    try:
+                        contender.visit.reachability = self._ways.prove(contender.visit.pair)
+                    finally:
+                        contender.visit.checked_by = self._ways.checked_by(contender.visit.pair)
             except PROBLEMS as problem:
                 contender.give_up(problem)
-        # After all checks, since they send packets through the tunnels, too.
-        judged = [] if once else [contender for contender in self._shown() if contender.alive]
+        # After all checks, since they send packets through the tunnels, too. The control is judged like
+        # the others, whether or not it is shown: they are all divided by it.
+        judged = [] if once else self._alive()
         for contender in judged:
             try:
-                contender.visit.before = self._ways.look(contender.visit.pair)
+                contender.visit.before = self._ways.look(contender.visit.pair, contender.watch)
             except PROBLEMS as problem:
                 contender.give_up(problem)
             else:
-                self._judge(contender, set())
+                self._judge(contender)
         return judged
 
     def _round(self, step: Block, number: int, observer: Observer) -> None:
@@ -269,16 +305,37 @@ class BlockRun:
         for contender in contenders:
             contender.ready(number)
         for contender in contenders:
-            value = contender.run(number)
+            value = self._run(contender, number)
             observer.run_done(step, number, contender.cell, value)
         if number >= 0 and self._rounds_began is not None:
             self._rounds_taken += 1
             self._rounds_seconds = self._clock() - self._rounds_began
         observer.round_done(step, number)
 
+    def _run(self, contender: Contender, number: int) -> Value:
+        """Take a run; the first one of a visit between two readings of the tunnels' counters.
+
+        That is a warm-up run where there are any. A reading is over before the tool starts, and falls to
+        every contender of the round alike.
+        """
+        visit = contender.visit
+        earlier = self._counters(contender) if visit.before and not visit.own else None
+        value = contender.run(number)
+        if earlier and number in visit.taken and (later := self._counters(contender)):
+            shared = self._ways.cluster.shared
+            visit.own = OwnRun(earlier, later, moved([visit.taken[number]]), shared)
+            self._judge(contender)
+        wrong = isinstance(contender.problem, WrongPath)
+        return Outcome.WRONG_PATH if wrong and value is not None else value
+
+    def _counters(self, contender: Contender) -> Counters | None:
+        """Read now; None where a node does not answer: the next run is then tried."""
+        try:
+            return self._ways.counters(contender.visit.pair)
+        except PROBLEMS:
+            return None
+
     def _conclude(self, judged: Sequence[Contender]) -> None:
-        looks = [contender.visit.before for contender in judged]
-        in_use = self._tunnels_in_use([look for look in looks if look is not None])
         for contender in judged:
             ended_by = contender.problem
             if isinstance(ended_by, Unreachable):
@@ -287,14 +344,14 @@ class BlockRun:
                     contender.give_up(self._ways.explained(contender.visit.pair, ended_by))
             elif contender.visit.taken and contender.visit.before:
                 try:
-                    contender.visit.after = self._ways.look(contender.visit.pair)
+                    contender.visit.after = self._ways.look(contender.visit.pair, contender.watch)
                 except PROBLEMS as problem:
                     if contender.alive:
                         contender.give_up(problem)
                 else:
-                    self._judge(contender, in_use)
+                    self._judge(contender)
 
-    def _judge(self, contender: Contender, in_use: Collection[Encapsulation]) -> None:
+    def _judge(self, contender: Contender) -> None:
         """A number measured on another path than the mode's is no number."""
         visit = contender.visit
         assert visit.before is not None
@@ -303,7 +360,7 @@ class BlockRun:
             visit.before,
             visit.after,
             moved=visit.moved,
-            in_use=in_use,
+            own=visit.own,
             path_mtu=visit.path_mtu,
             mss=visit.certain_mss,
         )
@@ -313,10 +370,3 @@ class BlockRun:
                 remedy="compare the IP pools and both nodes' routes; was the cluster changed meanwhile?",
             )
             contender.distrust(problem)
-
-    def _tunnels_in_use(self, looks: Sequence[Evidence]) -> set[Encapsulation]:
-        """Tunnels that a contender, or a stranger, may have used meanwhile."""
-        expected = {each for look in looks for each in (look.expected, look.expected_back)}
-        if self._ways.cluster.shared or None in expected:
-            return set(Encapsulation)
-        return {each for each in expected if each is not None}

@@ -10,7 +10,7 @@ from statistics import median
 from types import MappingProxyType
 from typing import Any
 
-from pytest_calico_perf.cluster.base import EndpointPair
+from pytest_calico_perf.cluster.base import Endpoint, EndpointPair
 from pytest_calico_perf.cluster.recording import Recorder
 from pytest_calico_perf.errors import (
     CellProblem,
@@ -20,8 +20,8 @@ from pytest_calico_perf.errors import (
     Unsupported,
     WrongPath,
 )
-from pytest_calico_perf.evidence import Evidence, Moved, moved
-from pytest_calico_perf.model import NOTHING, Cell, CellResult, Measurement, Outcome
+from pytest_calico_perf.evidence import Evidence, Moved, OwnRun, moved
+from pytest_calico_perf.model import NOTHING, Cell, CellResult, Measurement, Outcome, Ran
 from pytest_calico_perf.plan import Block
 from pytest_calico_perf.precision import Stopped
 from pytest_calico_perf.probes.base import Measure
@@ -47,6 +47,8 @@ class Visit:
         reachability: What was found before it, unless the probe needs no path.
         before: A look at the path before the first packet.
         after: The same after the last.
+        own: What the tunnels of both nodes counted around one of its runs.
+        checked_by: The commands that checked its pair; other cells of the pair have the same.
         taken: Round -> what it gave; negative: warm-up. All that is told of samples is derived from it, so
             that an interrupt between two statements cannot part a sample from its details.
     """
@@ -55,6 +57,8 @@ class Visit:
     reachability: Reachability | None = None
     before: Evidence | None = None
     after: Evidence | None = None
+    own: OwnRun | None = None
+    checked_by: tuple[Ran, ...] = ()
     taken: dict[int, Measurement] = field(default_factory=dict)
 
     @property
@@ -91,7 +95,7 @@ class Visit:
     def to_json(self) -> dict[str, Any]:
         """What it proves."""
         seen = self.before
-        shown = seen.to_json(self.after, path_mtu=self.path_mtu, mss=self.mss) if seen else {}
+        shown = seen.to_json(self.after, own=self.own, path_mtu=self.path_mtu, mss=self.mss) if seen else {}
         if self.reachability:
             shown["reachability"] = self.reachability.to_json()
         return shown
@@ -118,6 +122,8 @@ class Contender:
         self._lost_in_a_row = 0
         self._measure: Measure | None = None
         self._recorder = Recorder()
+        # Bounded apart, so that neither crowds the other out.
+        self._looks = Recorder()
         self._open = ExitStack()
 
     @property
@@ -164,6 +170,10 @@ class Contender:
         self._wrong = self._wrong or problem
         if self.visit.counting:
             self.give_up(self._wrong)
+
+    def watch(self, node: Endpoint) -> Endpoint:
+        """The node, as it is to be asked for evidence of this cell: it notes the commands."""
+        return self._looks.endpoint(node)
 
     def ready(self, number: int) -> None:
         """Have the probe open for a round; failing to open it loses the round."""
@@ -233,7 +243,7 @@ class Contender:
             diagnosis=problem.diagnosis if isinstance(problem, Unreachable) else NOTHING,
             # Of all visits: a cell that was half on another path is of none.
             wrong_samples=tuple(_values(self._visits).values()) if self._wrong else (),
-            commands=self._recorder.commands,
+            commands=self._commands(),
         )
         return replace(result, remarks=remarks(result))
 
@@ -276,6 +286,11 @@ class Contender:
         if self._block.mode:
             told["visits"] = [list(visit.counting) for visit in self._visits]
         return told
+
+    def _commands(self) -> tuple[Ran, ...]:
+        """What measured it, then what proved its path."""
+        checks = dict.fromkeys(ran for visit in self._visits for ran in visit.checked_by)
+        return (*self._recorder.commands, *checks, *self._looks.commands)
 
     def _evidence(self) -> dict[str, Any]:
         """Of the first visit, as everything else shows it; of a second one beside it."""

@@ -83,8 +83,11 @@ def corrected(results: Sequence[CellResult]) -> tuple[CellResult, ...]:
     """The same without modes that a diagnosis took for working and that a look of their own found dead.
 
     A diagnosis says which modes would work as far as it saw; those that were looked at are known.
+
+    Args:
+        results: Of an examination, or of a run that measured: there a cell may end badly on a whole path.
     """
-    dead = {(each.cell.path, str(each.cell.mode)) for each in results if each.outcome is not Outcome.OK}
+    dead = {(each.cell.path, str(each.cell.mode)) for each in results if _dead(each)}
 
     def works(result: CellResult) -> list[str]:
         return [mode for mode in result.diagnosis["works"] if (result.cell.path, mode) not in dead]
@@ -95,6 +98,12 @@ def corrected(results: Sequence[CellResult]) -> tuple[CellResult, ...]:
         else result
         for result in results
     )
+
+
+def _dead(result: CellResult) -> bool:
+    if result.cell.probe == PROBE:
+        return result.outcome is not Outcome.OK
+    return result.outcome in (Outcome.UNREACHABLE, Outcome.WRONG_PATH)
 
 
 def _failed(pair: Cell, problem: CellProblem | ClusterProblem) -> CellResult:

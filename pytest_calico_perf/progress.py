@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
-from pytest_calico_perf.model import Cell, Mode
+from pytest_calico_perf.model import Cell, Mode, Outcome
 from pytest_calico_perf.plan import Block, Plan
 from pytest_calico_perf.precision import Stopped
 from pytest_calico_perf.units import format_duration, format_value
@@ -17,6 +17,10 @@ from pytest_calico_perf.units import format_duration, format_value
 # The plan's estimate counts as if this much of it, in seconds, had come true already: the first runs of a
 # campaign say little about its pace.
 _TRUST = 10.0
+
+
+Value = float | Literal[Outcome.WRONG_PATH] | None
+"""A run's value in the probe's unit; None when the round was lost, and no number on a wrong path."""
 
 
 class Observer(Protocol):
@@ -31,8 +35,8 @@ class Observer(Protocol):
     def round_started(self, block: Block, number: int) -> None:
         """A round begins; negative numbers are warm-up."""
 
-    def run_done(self, block: Block, number: int, cell: Cell, value: float | None) -> None:
-        """A cell's run is over, with its value in the probe's unit, or None when the round was lost."""
+    def run_done(self, block: Block, number: int, cell: Cell, value: Value) -> None:
+        """A cell's run is over, with what came of it."""
 
     def round_done(self, block: Block, number: int) -> None:
         """Every cell of the round had its run."""
@@ -45,7 +49,7 @@ class Observer(Protocol):
 
 
 class Progress:
-    """Events in, lines out: step k of n, round i of r, last values per mode, time left.
+    """Events in, lines out: step k of n, round i of r, its values per mode, time left.
 
     Args:
         line: Writes a line for good. Without `rewrite` it is given one line a round.
@@ -69,7 +73,7 @@ class Progress:
         self._plan = Plan(())
         self._started: float | None = None
         self._done: dict[int, float] = {}  # step of the plan -> which share of it is over
-        self._values: dict[Cell, float | None] = {}
+        self._values: dict[Cell, Value] = {}  # of this round only
         self._live = False
 
     def turning(self, mode: Mode) -> None:
@@ -88,9 +92,10 @@ class Progress:
         self._show_live(f"{self._place(block)}, checking reachability")
 
     def round_started(self, block: Block, number: int) -> None:
+        self._values = {}
         self._show_live(self.describe(block, number))
 
-    def run_done(self, block: Block, number: int, cell: Cell, value: float | None) -> None:
+    def run_done(self, block: Block, number: int, cell: Cell, value: Value) -> None:
         self._values[cell] = value
         self._show_live(self.describe(block, number))
 
@@ -151,6 +156,8 @@ class Progress:
 
     def _value(self, block: Block, cell: Cell) -> str:
         value = self._values[cell]
+        if value is Outcome.WRONG_PATH:
+            return str(value)
         return "lost" if value is None else format_value(value, block.probe.unit)
 
     def _show_live(self, text: str) -> None:

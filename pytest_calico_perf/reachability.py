@@ -4,7 +4,7 @@ Steps, each of which finds a fault the one before lets pass, and each with a dea
 
 * a small ping: is there a way at all;
 * a ping of full size that must not be fragmented (RFC 1191): an MTU fault passes the small one;
-* a TCP handshake: a filter may let ICMP pass and nothing else;
+* a TCP handshake, that of the transfer's own connection: a filter may let ICMP pass and nothing else;
 * some MB of TCP, each way: a VXLAN checksum-offload fault passes every ping and every handshake and kills
   TCP (projectcalico/calico issues 4727 and 9433).
 
@@ -53,6 +53,9 @@ class Symptom(StrEnum):
     TCP_BULK_REVERSE = "tcp-bulk-reverse"
 
 
+_DIRECTIONS = {"forward": Symptom.TCP_BULK, "reverse": Symptom.TCP_BULK_REVERSE}
+
+
 @dataclass(frozen=True)
 class _Bulk:
     """A transfer that proves payload.
@@ -84,12 +87,14 @@ class Reachability:
         path_mtu: Largest packet that got through unfragmented, in bytes; None when not checked.
         bulk_bytes: Bytes TCP brought, per direction (`forward`, `reverse`).
         not_checked: Step -> why it could not be done here.
+        passed: The steps that were done, in their order; all of them passed.
     """
 
     interface_mtu: int | None
     path_mtu: int | None
     bulk_bytes: dict[str, int] = field(default_factory=dict)
     not_checked: dict[str, str] = field(default_factory=dict)
+    passed: tuple[Symptom, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Its fields."""
@@ -98,6 +103,7 @@ class Reachability:
             "path_mtu": self.path_mtu,
             "bulk_bytes": dict(self.bulk_bytes),
             "not_checked": dict(self.not_checked),
+            "passed": [str(step) for step in self.passed],
         }
 
 
@@ -110,8 +116,10 @@ def check(pair: EndpointPair) -> Reachability:
         ClusterProblem: The client cannot be talked to.
     """
     not_checked: dict[str, str] = {}
+    passed: list[Symptom] = []
     if not pair.path.via_service:
         _small_ping(pair)
+        passed.append(Symptom.SMALL_PING)
     interface_mtu = _interface_mtu(pair)
     path_mtu = None
     if pair.path.via_service:
@@ -120,10 +128,14 @@ def check(pair: EndpointPair) -> Reachability:
         not_checked["full-size ping"] = f"{pair.client.name} has neither ip nor /sys to read its MTU from"
     else:
         path_mtu = _full_size_ping(pair, interface_mtu)
+        passed.append(Symptom.FULL_SIZE_PING)
     bulk_bytes, missing = _tcp_through_service(pair) if pair.path.via_service else _tcp(pair)
     if missing:
         not_checked["TCP bulk"] = missing
-    return Reachability(interface_mtu, path_mtu, bulk_bytes, not_checked)
+    if bulk_bytes:  # its own connection was the handshake
+        passed.append(Symptom.TCP_HANDSHAKE)
+    passed += [symptom for direction, symptom in _DIRECTIONS.items() if direction in bulk_bytes]
+    return Reachability(interface_mtu, path_mtu, bulk_bytes, not_checked, tuple(passed))
 
 
 # -- the steps -----------------------------------------------------------------------------------
@@ -213,7 +225,7 @@ class _ServerDied(Exception):
 
 def _transfer(pair: EndpointPair, bulk: _Bulk) -> tuple[dict[str, int], str]:
     brought: dict[str, int] = {}
-    for direction, symptom in (("forward", Symptom.TCP_BULK), ("reverse", Symptom.TCP_BULK_REVERSE)):
+    for direction, symptom in _DIRECTIONS.items():
         # A server for each: one that has not yet closed the way there says that it is busy.
         port = str(pair.server.allocate_port())
         with pair.server.start(["iperf3", "-s", "-p", port, "--forceflush"], limit=2 * _BULK_LIMIT) as server:

@@ -14,7 +14,7 @@ from typing import Any
 from pytest_calico_perf.campaign import Campaign
 from pytest_calico_perf.cluster.base import Cluster
 from pytest_calico_perf.errors import CalicoPerfError, ClusterProblem
-from pytest_calico_perf.examination import Examination
+from pytest_calico_perf.examination import Examination, corrected
 from pytest_calico_perf.gate.baseline import Baseline
 from pytest_calico_perf.gate.judging import Judge, Judges, with_verdicts
 from pytest_calico_perf.gate.rule_judge import RuleJudge, explanation
@@ -249,7 +249,7 @@ class Session:
             self._facts = self._cluster.facts()  # it learns about a mode when it is turned to it
             if self._baseline is not None and self._broken is None:
                 self._baseline.meet(self._facts, self.settings.profile.describe())
-        results = self._examination.results() if self._examination else self._results()
+        results = self._examination.results() if self._examination else corrected(self._results())
         return RunRecord(
             cluster={"name": self.settings.cluster_file.name, **self._facts, "notes": self._notes(results)},
             profile=self.settings.profile.describe(),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from pytest_calico_perf.cluster.base import EndpointPair
 from pytest_calico_perf.evidence.look import Evidence, Side
+from pytest_calico_perf.evidence.own_run import OwnRun, Sent, plain_ways
 from pytest_calico_perf.evidence.traffic import Moved
 from pytest_calico_perf.model import Encapsulation, EndpointKind, Mode
 
@@ -24,7 +25,7 @@ def contradiction(
     after: Evidence | None = None,
     *,
     moved: Moved | None = None,
-    in_use: Collection[Encapsulation] = (),
+    own: OwnRun | None = None,
     path_mtu: int | None = None,
     mss: int | None = None,
 ) -> str | None:
@@ -33,10 +34,10 @@ def contradiction(
     Args:
         pair: The path.
         before: A look before the first packet.
-        after: A look after the last one; without it counters are not judged.
-        moved: What was sent in between, at least.
-        in_use: Tunnels of the nodes that may have carried something else in between (for another contender
-            of the block; on a cluster with other traffic, all): that these moved says nothing.
+        after: A look after the last one.
+        moved: What was sent in between, at least: a tunnel that counted less did not carry all of it.
+        own: What the tunnels counted around one run of its own; what they counted between the looks may be
+            of another contender of the block.
         path_mtu: Largest packet that got through unfragmented, in bytes.
         mss: Of the measured connection, in bytes.
     """
@@ -45,7 +46,13 @@ def contradiction(
         seen += [_wrong_devices(after), _moved_routes(before, after)]
     seen.append(_wrong_mtu(before, path_mtu, mss))
     if after is not None and moved is not None and moved.runs:
-        seen += [_flat_counters(before, after, moved), _leaking_counters(before, after, moved, in_use)]
+        client, server = _grown(before.client, after.client), _grown(before.server, after.server)
+        seen.append(_flat_counters(before, client, server, moved))
+    if own is not None:
+        seen += [
+            _flat_counters(before, own.client_sent, own.server_sent, own.moved),
+            _leaking_counters(before, own),
+        ]
     return next(chain.from_iterable(seen), None)
 
 
@@ -130,47 +137,36 @@ def _wrong_mtu(look: Evidence, path_mtu: int | None, mss: int | None) -> Iterato
         )
 
 
-def _flat_counters(before: Evidence, after: Evidence, moved: Moved) -> Iterator[str]:
+def _flat_counters(look: Evidence, client: Sent, server: Sent, moved: Moved) -> Iterator[str]:
     """A tunnel that should have carried the packets and has not counted them.
 
     Of replies only those from pod to pod are sure to go through one: what a pod sends to a host may be
     masqueraded (`natOutgoing`, felix/rules/nat.go), and is then answered to its node, without encapsulation.
     """
-    ways = [(before.expected, before.client, after.client, before.server, moved.forward)]
-    if before.server.kind is EndpointKind.POD:
-        ways.append((before.expected_back, before.server, after.server, before.client, moved.backward))
-    for expected, earlier, later, there, count in ways:
-        if expected is not None and expected in before.devices:
-            sent = _sent(earlier, later, expected)
+    ways = [(look.expected, client, look.client, look.server, moved.forward)]
+    if look.server.kind is EndpointKind.POD:
+        ways.append((look.expected_back, server, look.server, look.client, moved.backward))
+    for expected, sent_by, here, there, count in ways:
+        if expected is not None and expected in look.devices:
+            sent = sent_by(expected)
             if sent < count:
                 yield (
-                    f"{before.devices[expected]} of {earlier.node} sent {sent} packets while at least "
+                    f"{look.devices[expected]} of {here.node} sent {sent} packets while at least "
                     f"{count} were sent to {there.address}, which should go through it"
                 )
 
 
-def _leaking_counters(
-    before: Evidence, after: Evidence, moved: Moved, in_use: Collection[Encapsulation]
-) -> Iterator[str]:
-    """A tunnel that carried something while only unencapsulated packets were sent.
-
-    A packet that is to go through one tunnel and is counted there went there: another one is not looked at.
-    Nor is a server's node whose replies may go to the tunnel's address of the client's.
-    """
-    ways = [(before.expected, before.client, after.client, before.server)]
-    if before.expected is Encapsulation.NONE:
-        ways.append((before.expected_back, before.server, after.server, before.client))
-    for expected, earlier, later, there in ways:
-        if expected is not Encapsulation.NONE:
-            continue
-        for tunnel in earlier.tunnel_packets:
-            sent = _sent(earlier, later, tunnel)
-            if tunnel not in in_use and sent >= moved.runs:
+def _leaking_counters(look: Evidence, own: OwnRun) -> Iterator[str]:
+    """A tunnel that carried the packets of a run that should have gone unencapsulated."""
+    for here, there, sent_by, count in plain_ways(look, own):
+        for tunnel, device in look.devices.items():
+            sent = sent_by(tunnel)
+            if own.leaked(sent, count):
                 yield (
-                    f"{before.devices.get(tunnel, tunnel)} of {earlier.node} sent {sent} packets while only "
-                    f"unencapsulated ones were sent to {there.address}"
+                    f"{device} of {here.node} sent {sent} packets while only unencapsulated ones, at least "
+                    f"{count}, were sent to {there.address}"
                 )
 
 
-def _sent(before: Side, after: Side, tunnel: Encapsulation) -> int:
-    return after.tunnel_packets.get(tunnel, 0) - before.tunnel_packets.get(tunnel, 0)
+def _grown(before: Side, after: Side) -> Sent:
+    return lambda tunnel: after.tunnel_packets.get(tunnel, 0) - before.tunnel_packets.get(tunnel, 0)

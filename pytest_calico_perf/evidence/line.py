@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_calico_perf.cluster.routes import Route
+from pytest_calico_perf.evidence.own_run import OwnRun, plain_ways
 from pytest_calico_perf.model import Encapsulation, EndpointKind
 
 if TYPE_CHECKING:  # look.py shows itself by this module
@@ -12,30 +13,31 @@ if TYPE_CHECKING:  # look.py shows itself by this module
 
 
 def line(
-    before: Evidence, after: Evidence | None = None, *, path_mtu: int | None = None, mss: int | None = None
+    look: Evidence, own: OwnRun | None = None, *, path_mtu: int | None = None, mss: int | None = None
 ) -> str:
     """Who talked to whom, by which route, in which packets, and what the tunnels counted.
 
     `node1 198.18.0.2 -> node2 198.18.0.3: pod 198.19.0.66 (pool ipip 198.19.0.0/22) by tunl0 via 198.18.0.3
-    proto bird, mtu 1480, mss 1428; tunl0 +18,204 packets (client), +18,204 (server)`.
+    proto bird, mtu 1480, mss 1428; tunl0 +18,204 packets on node1, +18,204 on node2 while it sent at least
+    9,102`.
 
     Args:
-        before: The look before measuring.
-        after: The look after it.
+        look: The look before measuring.
+        own: What the tunnels counted around one run of its own.
         path_mtu: Largest packet that got through unfragmented, in bytes.
         mss: Of the measured connection, in bytes.
     """
-    client, server = before.client, before.server
+    client, server = look.client, look.server
     nodes = f"{client.node} {client.node_address}"
     if server.node != client.node:
         nodes += f" -> {server.node} {server.node_address}"
     service = f"Service {server.service} -> " if server.service else ""
-    mtu = f"mtu {path_mtu or before.forward.mtu}" + (f", mss {mss}" if mss else "")
-    told = [f"{nodes}: {service}{_end(server)} by {_way(before.forward)}, {mtu}"]
+    mtu = f"mtu {path_mtu or look.forward.mtu}" + (f", mss {mss}" if mss else "")
+    told = [f"{nodes}: {service}{_end(server)} by {_way(look.forward)}, {mtu}"]
     one_sided = server.kind is EndpointKind.HOST and client.kind is EndpointKind.POD
-    if one_sided or before.backward.device != before.forward.device:
-        told.append(f"back to {_end(client)} by {_way(before.backward)}")
-    return "; ".join([*told, *_counted(before, after)])
+    if one_sided or look.backward.device != look.forward.device:
+        told.append(f"back to {_end(client)} by {_way(look.backward)}")
+    return "; ".join([*told, *(_counted(look, own) if own else [])])
 
 
 def _end(side: Side) -> str:
@@ -52,29 +54,31 @@ def _way(route: Route) -> str:
     return f"{route.device}{via}{writer}{owner}"
 
 
-def _counted(before: Evidence, after: Evidence | None) -> list[str]:
-    """What the tunnels of both nodes sent meanwhile, where that proves something."""
-    if after is None:
-        return []
-    grown = {
-        tunnel: (_grown(before.client, after.client, tunnel), _grown(before.server, after.server, tunnel))
-        for tunnel in before.devices
-    }
-    used = {tunnel for tunnel in grown if tunnel in (before.expected, before.expected_back)}
-    if not used:
-        # Where others of the block went through tunnels, that these moved says nothing about this cell.
-        flat = grown and not any(count for both in grown.values() for count in both)
-        return [f"{' and '.join(before.devices.values())} sent nothing on either node"] if flat else []
-    told = [
-        f"{before.devices[tunnel]} +{here:,} packets (client), +{there:,} (server)"
-        for tunnel, (here, there) in grown.items()
-        if tunnel in used
-    ]
+def _counted(look: Evidence, own: OwnRun) -> list[str]:
+    """What the tunnels of both nodes sent while it ran once, and what that leaves open."""
+    expected = {look.expected, look.expected_back}
+    used = [tunnel for tunnel in look.devices if tunnel in expected]
+    plain = not used and Encapsulation.NONE in expected
+    # Nobody can know what `current` should use: what moved is told.
+    grown = [tunnel for tunnel in look.devices if own.client_sent(tunnel) or own.server_sent(tunnel)]
+    while_sent = f"while it sent at least {own.moved.forward:,}"
+    if not used and not grown:
+        return [f"{' and '.join(look.devices.values())} +0 packets {while_sent}"] if look.devices else []
+    told = [f"{_sent(look, own, tunnel)} {while_sent}" for tunnel in used or grown]
+    if plain and any(
+        own.leaked(sent_by(tunnel), count) is None
+        for _, _, sent_by, count in plain_ways(look, own)
+        for tunnel in grown
+    ):
+        told.append("whether its packets are among them is unknown: others may use the tunnels, too")
     # natOutgoing: what leaves a pool for no pool takes its node's address (felix/rules/nat.go).
-    if before.server.kind is EndpointKind.HOST and not any(grown[tunnel][1] for tunnel in used):
-        told.append(f"so replies went to {before.client.node} itself: it masquerades what pods send to hosts")
+    if used and look.server.kind is EndpointKind.HOST and not any(map(own.server_sent, used)):
+        told.append(f"so replies went to {look.client.node} itself: it masquerades what pods send to hosts")
     return told
 
 
-def _grown(before: Side, after: Side, tunnel: Encapsulation) -> int:
-    return after.tunnel_packets.get(tunnel, 0) - before.tunnel_packets.get(tunnel, 0)
+def _sent(look: Evidence, own: OwnRun, tunnel: Encapsulation) -> str:
+    text = f"{look.devices[tunnel]} +{own.client_sent(tunnel):,} packets on {look.client.node}"
+    if look.server.node == look.client.node:
+        return text
+    return f"{text}, +{own.server_sent(tunnel):,} on {look.server.node}"

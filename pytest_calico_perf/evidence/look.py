@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -12,10 +12,12 @@ from pytest_calico_perf.cluster.inspection import PoolState
 from pytest_calico_perf.cluster.routes import Route, route_to
 from pytest_calico_perf.errors import CellProblem, ClusterProblem
 from pytest_calico_perf.evidence.line import line
+from pytest_calico_perf.evidence.own_run import OwnRun
 from pytest_calico_perf.model import Encapsulation, EndpointKind, Mode, Path
 from pytest_calico_perf.parsing import lookup, mappings
 
 _LAB = "kernel routes without policies (lab)"
+Watch = Callable[[Endpoint], Endpoint]
 _OPPOSITE = {Path.HOST_TO_POD: Path.POD_TO_HOST, Path.POD_TO_HOST: Path.HOST_TO_POD}
 
 
@@ -112,12 +114,18 @@ class Evidence:
         return self.server.route
 
     def to_json(
-        self, after: Evidence | None = None, *, path_mtu: int | None = None, mss: int | None = None
+        self,
+        after: Evidence | None = None,
+        *,
+        own: OwnRun | None = None,
+        path_mtu: int | None = None,
+        mss: int | None = None,
     ) -> dict[str, Any]:
         """JSON-able; with `after`, a later look at the same path, it shows both moments.
 
         Args:
             after: The later look.
+            own: What tunnels counted around one run of its own: the counters that are then shown.
             path_mtu: Largest packet that got through unfragmented, in bytes.
             mss: Of the measured connection, in bytes.
         """
@@ -128,7 +136,7 @@ class Evidence:
             if side.underlay
         }
         shown = {
-            "line": line(self, after, path_mtu=path_mtu, mss=mss),
+            "line": line(self, own, path_mtu=path_mtu, mss=mss),
             "client": client.to_json(),
             "server": server.to_json(),
             "expected_encapsulation": _word(self.expected),
@@ -139,21 +147,28 @@ class Evidence:
             "after": {"forward": after.forward.to_json(), "backward": after.backward.to_json()}
             if after
             else None,
-            "tunnel_packets": _counters(client, after.client if after else None),
-            "tunnel_packets_server": _counters(server, after.server if after else None),
+            "tunnel_packets": _counters(
+                own.before.client if own else client.tunnel_packets, own.after.client if own else None
+            ),
+            "tunnel_packets_server": _counters(
+                own.before.server if own else server.tunnel_packets, own.after.server if own else None
+            ),
             "path_mtu": path_mtu,
             "data_plane": self.ground.data_plane,
         }
         return shown if mss is None else {**shown, "mss": mss}
 
 
-def collect(cluster: Cluster, pair: EndpointPair, ground: Ground | None = None) -> Evidence:
+def collect(
+    cluster: Cluster, pair: EndpointPair, ground: Ground | None = None, *, watch: Watch = lambda node: node
+) -> Evidence:
     """Look at a path now. Costs some short commands on both nodes and a reading of their counters.
 
     Args:
         cluster: Where.
         pair: The path.
         ground: What is known of the cluster; asked for where it is not given.
+        watch: Wraps each node before it is asked for its routes, so that somebody may note the commands.
 
     Raises:
         Unreachable: A node has no route to the other end.
@@ -164,8 +179,8 @@ def collect(cluster: Cluster, pair: EndpointPair, ground: Ground | None = None) 
     expected, back = cluster.expected_encapsulation(pair), cluster.expected_encapsulation(reverse(pair))
     wrapped = {expected, back} & set(Encapsulation) - {Encapsulation.NONE}
     return Evidence(
-        client=_side(cluster, known, pair.client, pair.server, wrapped=bool(wrapped)),
-        server=_side(cluster, known, pair.server, pair.client, wrapped=bool(wrapped)),
+        client=_side(cluster, known, pair.client, pair.server, watch, wrapped=bool(wrapped)),
+        server=_side(cluster, known, pair.server, pair.client, watch, wrapped=bool(wrapped)),
         expected=expected,
         expected_back=back,
         devices=dict(cluster.tunnel_devices()),
@@ -198,8 +213,10 @@ def reverse(pair: EndpointPair) -> EndpointPair:
     return EndpointPair(_OPPOSITE.get(pair.path, pair.path), pair.mode, pair.server, pair.client)
 
 
-def _side(cluster: Cluster, ground: Ground, here: Endpoint, there: Endpoint, *, wrapped: bool) -> Side:
-    node = cluster.host(here.node)
+def _side(
+    cluster: Cluster, ground: Ground, here: Endpoint, there: Endpoint, watch: Watch, *, wrapped: bool
+) -> Side:
+    node = watch(cluster.host(here.node))
     is_pod = here.kind is EndpointKind.POD
     between = wrapped and here.node != there.node
     return Side(
@@ -224,10 +241,12 @@ def _underlay(node: Endpoint, address: str) -> Route | None:
         return None
 
 
-def _counters(before: Side, after: Side | None) -> dict[str, dict[str, int | None]]:
+def _counters(
+    before: Mapping[Encapsulation, int], after: Mapping[Encapsulation, int] | None
+) -> dict[str, dict[str, int | None]]:
     return {
-        str(tunnel): {"before": sent, "after": None if after is None else after.tunnel_packets.get(tunnel)}
-        for tunnel, sent in before.tunnel_packets.items()
+        str(tunnel): {"before": sent, "after": None if after is None else after.get(tunnel)}
+        for tunnel, sent in before.items()
     }
 
 

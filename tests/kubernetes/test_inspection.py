@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -224,6 +225,17 @@ class TestSessions:
     def test_as_calico_node_reports_them(self, whole):
         until(lambda: whole.inspector.sessions("node1").value == self.UP)
         assert whole.inspector.sessions("node1").source.startswith("CalicoNodeStatus calico-perf-bgp-")
+        assert whole.statuses == []
+        assert whole.inspector.made == ()
+
+    def test_of_both_nodes_at_once_each_report_has_a_name_of_its_own(self, whole):
+        nodes = ["node1", "node2"] * 4
+        with ThreadPoolExecutor(len(nodes)) as pool:
+            looks = list(pool.map(whole.inspector.sessions, nodes))
+        assert [look.value[0].peer_node for look in looks] == ["node2", "node1"] * 4
+        names = [look.source.split()[1] for look in looks]
+        assert len(set(names)) == len(nodes)
+        assert all(name.startswith("calico-perf-bgp-") for name in names)
         assert whole.statuses == []
         assert whole.inspector.made == ()
 

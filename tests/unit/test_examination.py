@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import platform
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib.metadata import version
 
+from pytest_calico_perf.errors import Unreachable
 from pytest_calico_perf.examination import PROBE, corrected, pairs_of
 from pytest_calico_perf.model import Better, Cell, CellResult, Mode, Outcome, Path, Unit
 from pytest_calico_perf.progress import Progress
 from pytest_calico_perf.session import Session
 from pytest_calico_perf.settings import gather, resolve
+from tests.unit.campaign.world import BGP, IPIP, VXLAN, World, campaign_on
 
 
 def cell(path: Path, mode: Mode | None, probe: str = PROBE) -> Cell:
@@ -53,6 +56,30 @@ def test_a_mode_that_was_looked_at_and_is_dead_is_not_said_to_work():
         None,
         None,
     ]
+
+
+def test_a_mode_whose_tool_failed_on_a_whole_path_is_still_said_to_work():
+    slow = CellResult(cell(Path.POD_TO_POD, Mode.IPIP, "tcp"), Outcome.TOOL_ERROR, Unit.SECOND, Better.LOWER)
+    dead = result(Mode.BGP, Outcome.UNREACHABLE, "ipip", "vxlan")
+    lost = replace(slow, cell=cell(Path.POD_TO_POD, Mode.VXLAN, "tcp"), outcome=Outcome.UNREACHABLE)
+    assert corrected([dead, slow, lost])[0].diagnosis["works"] == ["ipip"]
+
+
+def test_the_record_of_a_run_that_measured_is_corrected_too():
+    lost = Unreachable("no answer", diagnosis={"works": ["ipip", "vxlan"]})
+    world = World(script={BGP: [lost, lost]}, routes={Mode.IPIP: "eth0"})
+    campaign = campaign_on(world, BGP, IPIP, VXLAN)
+    assert campaign.result(BGP).diagnosis["works"] == ["ipip", "vxlan"]
+    session = Session(
+        resolve(gather({"calico_cluster": "lab"}, {}, {})),
+        Progress(line=lambda _: None),
+        tell=lambda _: None,
+        hold=nullcontext,
+    )
+    session._campaign = campaign
+    found = {each.cell: each for each in session.record().results}
+    assert found[IPIP].outcome is Outcome.WRONG_PATH
+    assert found[BGP].diagnosis["works"] == ["vxlan"]
 
 
 def test_a_record_says_what_started_the_run_and_what_measured():

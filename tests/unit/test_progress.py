@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from pytest_calico_perf.model import Better, Cell, Mode, Path, Unit
+from pytest_calico_perf.model import Better, Cell, Mode, Outcome, Path, Unit
 from pytest_calico_perf.plan import Block, Plan
 from pytest_calico_perf.precision import Stopped
 from pytest_calico_perf.progress import Progress
@@ -76,6 +76,26 @@ def test_a_lost_round_says_so_and_is_no_number():
     progress.block_started(PLAN, FIRST)
     play_round(progress, FIRST, 0, (9.41e9, None, 9.33e9))
     assert "ipip lost, bgp 9.33 Gbit/s" in lines[0]
+
+
+def test_a_value_is_shown_in_its_own_round_only():
+    shown = []
+    progress = Progress(line=pytest.fail, rewrite=shown.append, clock=Clock())
+    progress.block_started(PLAN, FIRST)
+    play_round(progress, FIRST, 0)
+    progress.round_started(FIRST, 1)
+    assert shown[-1].startswith("[1/2] tcp host-to-pod, round 2/3; ")
+    progress.run_done(FIRST, 1, HOST, 9.41e9)  # ipip has ended, and says nothing any more
+    assert "host 9.41 Gbit/s; " in shown[-1]
+    assert "ipip" not in shown[-1]
+
+
+def test_what_ran_on_a_wrong_path_shows_that_and_no_number():
+    lines = []
+    progress = Progress(line=lines.append, clock=Clock())
+    progress.block_started(PLAN, FIRST)
+    play_round(progress, FIRST, 0, (9.41e9, Outcome.WRONG_PATH, 9.33e9))
+    assert "ipip wrong-path, bgp 9.33 Gbit/s" in lines[0]
 
 
 def test_on_a_terminal_there_is_one_live_line_which_is_taken_away():

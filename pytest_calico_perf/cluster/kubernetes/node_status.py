@@ -7,6 +7,7 @@ after it: each costs its node some CPU.
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 
 from pytest_calico_perf.cluster.inspection import SessionState
@@ -25,7 +26,7 @@ _PATIENCE = 8.0  # seconds in which calico-node must have filled it in
 
 
 class NodeStatuses:
-    """Those of a cluster.
+    """Those of a cluster. Safe to use from several threads: a diagnosis asks about both nodes at once.
 
     Args:
         api: The cluster.
@@ -39,13 +40,15 @@ class NodeStatuses:
         self._resource = calico.node_statuses
         self._run = run
         self._owner = owner
+        self._lock = threading.Lock()
         self._count = 0
         self._there: dict[str, None] = {}
 
     @property
     def made(self) -> tuple[tuple[Resource, str], ...]:
         """Kind and name of those of ours that may still be there."""
-        return tuple((self._resource, name) for name in self._there)
+        with self._lock:
+            return tuple((self._resource, name) for name in self._there)
 
     def report(self, node: str) -> Json:
         """Have calico-node report a node's sessions now.
@@ -54,10 +57,10 @@ class NodeStatuses:
             ApiProblem: An object for it may not be made, or the API fails.
             ToolProblem: calico-node did not fill it in.
         """
-        self._count += 1
-        name = f"calico-perf-bgp-{self._count}-{self._run}"
+        name = self._next_name()
         refuse_others(self._api.find(self._resource, name), self._run, f"CalicoNodeStatus {name}")
-        self._there[name] = None
+        with self._lock:
+            self._there[name] = None
         uid = ""
         try:
             made = self._api.apply(self._resource, self._body(name, node))
@@ -77,7 +80,8 @@ class NodeStatuses:
             # What does not go now, the end of the run removes, or says that it could not.
             with suppress(ApiProblem):
                 self._api.delete(self._resource, name, uid=uid)
-                del self._there[name]
+                with self._lock:
+                    del self._there[name]
 
     def existing(self, node: str) -> Json | None:
         """A report on a node's sessions that somebody else has made and keeps; None without one.
@@ -94,6 +98,11 @@ class NodeStatuses:
             and text(lookup(each, "status", "lastUpdated"))
         ]
         return max(reports, key=lambda each: text(lookup(each, "status", "lastUpdated")), default=None)
+
+    def _next_name(self) -> str:
+        with self._lock:
+            self._count += 1
+            return f"calico-perf-bgp-{self._count}-{self._run}"
 
     def _body(self, name: str, node: str) -> Json:
         metadata = {"name": name, "labels": dict(labels(self._run)), "annotations": {OWNER: self._owner}}

@@ -27,12 +27,12 @@ from tests.unit.campaign.world import (
 def test_evidence_says_where_the_packets_went():
     evidence = campaign_on(World(), IPIP).result(IPIP).evidence
     assert evidence["forward"]["device"] == "tunl0"
-    assert evidence["tunnel_packets"]["ipip"] == {"before": 0, "after": 40}
-    assert evidence["tunnel_packets_server"]["ipip"] == {"before": 0, "after": 40}
+    assert evidence["tunnel_packets"]["ipip"] == {"before": 0, "after": 10}
+    assert evidence["tunnel_packets_server"]["ipip"] == {"before": 0, "after": 10}
     assert evidence["reachability"]["path_mtu"] == evidence["path_mtu"] == 1480
     assert evidence["line"] == (
         "client-node 198.18.0.1 -> server-node 198.18.0.2: pod 198.18.2.2 by tunl0 proto bird, mtu 1480; "
-        "tunl0 +40 packets (client), +40 (server)"
+        "tunl0 +10 packets on client-node, +10 on server-node while it sent at least 1"
     )
     json.dumps(evidence)
 
@@ -88,19 +88,117 @@ def test_a_route_that_changes_meanwhile_makes_the_samples_no_samples():
     assert len(result.wrong_samples) == 4
 
 
-def test_a_moving_tunnel_contradicts_an_unencapsulated_mode_only_when_nobody_else_may_use_it():
-    class Leaking(Scripted):
+class Leaking(Scripted):
+    """Every run sends ten packets through the VXLAN tunnel besides."""
+
+    def _measure(self, cell: Cell) -> Measurement:
+        self.world.sent[Encapsulation.VXLAN] += 10
+        return super()._measure(cell)
+
+
+def leaking(*cells: Cell, shared: bool = False, warm_up: int = 0) -> tuple[World, Campaign]:
+    world = World(shared=shared)
+    plan = Plan.of(cells, Rounds({"tcp": Leaking(world)}, 4, warm_up))
+    return world, Campaign(plan, world, Listener(world))
+
+
+@pytest.mark.parametrize("warm_up", [0, 1])
+@pytest.mark.parametrize("other", [None, IPIP, VXLAN, Cell("tcp", POD, Mode.CURRENT)], ids=str)
+def test_a_plain_mode_that_moves_a_tunnel_is_wrong_whoever_else_uses_the_tunnel(other, warm_up):
+    world, campaign = leaking(*filter(None, [BGP, other]), warm_up=warm_up)
+    result = campaign.result(BGP)
+    assert result.outcome is Outcome.WRONG_PATH
+    assert "vxlan.calico of client-node sent 10 packets while only unencapsulated ones" in result.reason
+    assert len(result.wrong_samples) == 1  # the time of the other rounds is not spent
+    told = [value for _, cell, value in world.logged("run_done") if cell == BGP]
+    assert set(told) == {Outcome.WRONG_PATH}
+
+
+def test_on_a_shared_cluster_a_tunnel_that_moved_proves_nothing_and_that_is_said():
+    _, campaign = leaking(BGP, VXLAN, shared=True)
+    result = campaign.result(BGP)
+    assert result.outcome is Outcome.OK
+    assert (
+        "vxlan.calico +10 packets on client-node, +10 on server-node while it sent" in result.evidence["line"]
+    )
+    assert result.evidence["line"].endswith(
+        "whether its packets are among them is unknown: others may use the tunnels, too"
+    )
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("warm_up", [0, 1])
+def test_a_plain_modes_counters_are_those_of_its_own_run_whatever_its_neighbours_move(shared, warm_up):
+    campaign = campaign_on(World(shared=shared), IPIP, BGP, VXLAN, warm_up=warm_up)
+    evidence = campaign.result(BGP).evidence
+    for side in ("tunnel_packets", "tunnel_packets_server"):
+        for counted in evidence[side].values():
+            assert counted["before"] == counted["after"]
+    assert evidence["line"].endswith("; tunl0 and vxlan.calico +0 packets while it sent at least 1")
+    for cell, tunnel in ((IPIP, "ipip"), (VXLAN, "vxlan")):
+        counted = campaign.result(cell).evidence["tunnel_packets"][tunnel]
+        assert counted["after"] - counted["before"] == 10
+
+
+def test_a_tunnel_that_stands_still_in_its_own_run_is_not_saved_by_its_neighbours():
+    class Astray(Scripted):
         def _measure(self, cell: Cell) -> Measurement:
-            self.world.sent[Encapsulation.VXLAN] += 10
+            before = dict(self.world.sent)
+            measurement = super()._measure(cell)
+            if cell == IPIP:
+                self.world.sent.update(before)
+            return measurement
+
+    world = World()
+    cross = Cell("tcp", POD, Mode.IPIP_CROSS_SUBNET)  # moves the same tunnel
+    campaign = Campaign(Plan.of((IPIP, cross), Rounds({"tcp": Astray(world)}, 4, 1)), world, Listener(world))
+    result = campaign.result(IPIP)
+    assert result.outcome is Outcome.WRONG_PATH
+    assert "tunl0 of client-node sent 0 packets while at least 1 were sent" in result.reason
+    assert campaign.result(cross).outcome is Outcome.OK
+
+
+def test_the_counters_are_read_around_the_next_run_where_the_first_was_lost():
+    world = World(script={BGP: [ToolProblem("died")]})
+    evidence = campaign_on(world, BGP, warm_up=1).result(BGP).evidence
+    assert evidence["tunnel_packets"]["ipip"] == {"before": 0, "after": 0}
+
+
+def test_a_control_that_only_serves_as_one_is_judged_too():
+    world = World(routes={None: "tunl0"})
+    result = campaign_on(world, BGP).result(BGP)
+    assert result.outcome is Outcome.OK
+    assert dict(result.control) == {}
+    assert "should go unencapsulated" in result.details["control_problem"]
+    assert world.logged("run").count(HOST) == 1
+
+
+def test_a_control_that_leaks_into_a_tunnel_counts_nowhere():
+    class Tunnelled(Scripted):
+        def _measure(self, cell: Cell) -> Measurement:
+            self.world.sent[Encapsulation.IPIP] += 10 if cell == HOST else 0
             return super()._measure(cell)
 
-    def outcome(*cells: Cell, shared: bool = False) -> Outcome:
-        world = World(shared=shared)
-        plan = Plan.of(cells, Rounds({"tcp": Leaking(world)}, 4, 0))
-        return Campaign(plan, world, Listener(world)).result(BGP).outcome
+    world = World()
+    campaign = Campaign(Plan.of((IPIP,), Rounds({"tcp": Tunnelled(world)}, 4, 1)), world, Listener(world))
+    result = campaign.result(IPIP)
+    assert result.outcome is Outcome.OK
+    assert dict(result.control) == {}
+    assert "tunl0 of client-node sent 10 packets" in result.details["control_problem"]
 
-    assert outcome(BGP) is Outcome.WRONG_PATH
-    assert outcome(BGP, IPIP) is Outcome.WRONG_PATH
-    assert outcome(BGP, VXLAN) is Outcome.OK
-    assert outcome(BGP, Cell("tcp", POD, Mode.CURRENT)) is Outcome.OK
-    assert outcome(BGP, shared=True) is Outcome.OK
+
+def test_the_commands_that_prove_a_path_are_kept_with_those_that_measured():
+    other = Cell("ping", POD, Mode.IPIP)
+    campaign = campaign_on(World(), IPIP, other)
+    for cell in (IPIP, other):  # the check is made once, and is the proof of both
+        ran = {(each.endpoint, each.argv[:2]) for each in campaign.result(cell).commands}
+        assert {("client", ("ping", "-n")), ("client", ("iperf3", "-c"))} <= ran
+        routes = [each for each in campaign.result(cell).commands if "get" in each.argv]
+        assert {each.endpoint for each in routes} >= {"client", "client-node", "server-node"}
+        assert all(each.output for each in routes)
+
+
+def test_a_check_that_failed_is_told_command_by_command():
+    result = campaign_on(World(silent={Mode.BGP}), BGP).result(BGP)
+    assert result.outcome is Outcome.UNREACHABLE
+    assert ("ping", "0 received") in {(each.argv[0], each.output) for each in result.commands}

@@ -9,7 +9,16 @@ import pytest
 from pytest_calico_perf.cluster.base import EndpointPair
 from pytest_calico_perf.cluster.inspection import PoolState
 from pytest_calico_perf.cluster.routes import Route
-from pytest_calico_perf.evidence import Evidence, Ground, Moved, Side, contradiction, moved
+from pytest_calico_perf.evidence import (
+    Counters,
+    Evidence,
+    Ground,
+    Moved,
+    OwnRun,
+    Side,
+    contradiction,
+    moved,
+)
 from pytest_calico_perf.model import Encapsulation, EndpointKind, Measurement, Mode, Path
 
 IPIP = PoolState("ipip", "198.19.0.0/22", Mode.IPIP)
@@ -62,6 +71,66 @@ def later(client: int, server: int) -> Evidence:
     return replace(LOOK, client=counted(LOOK.client, client), server=counted(LOOK.server, server))
 
 
+def own_run(client: int, server: int, sent: Moved, *, shared: bool = False) -> OwnRun:
+    """A run during which the tunnels of both nodes sent so many packets."""
+    tunnel = Encapsulation.IPIP
+    before, after = Counters({tunnel: 5}, {tunnel: 7}), Counters({tunnel: 5 + client}, {tunnel: 7 + server})
+    return OwnRun(before, after, sent, shared)
+
+
+PLAIN = replace(
+    LOOK,
+    client=replace(LOOK.client, route=UNDERLAY, pool=None),
+    server=replace(LOOK.server, route=UNDERLAY, pool=None),
+    expected=Encapsulation.NONE,
+    expected_back=Encapsulation.NONE,
+    ground=Ground(),
+)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(
+    ("client", "server", "said"),
+    [
+        (500, 200, None),
+        (499, 200, "tunl0 of node1 sent 499 packets while at least 500 were sent to 198.19.0.65"),
+        (500, 0, "tunl0 of node2 sent 0 packets while at least 200 were sent to 198.19.0.1"),
+    ],
+    ids=["both-grew", "too-few", "flat-on-the-servers-node"],
+)
+def test_tunnels_must_grow_with_what_its_own_run_sent(client, server, said, shared):
+    own = own_run(client, server, Moved(runs=1, forward=500, backward=200), shared=shared)
+    text = contradiction(pair(), LOOK, own=own)
+    assert text is None if said is None else text.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "count", "said", "unknown"),
+    [
+        (0, 0, 500, None, None),
+        (499, 199, 500, None, None),
+        (500, 0, 500, "tunl0 of node1 sent 500 packets while only unencapsulated ones, at least 500,", "500"),
+        (0, 200, 500, "tunl0 of node2 sent 200 packets while only unencapsulated ones, at least 200,", "200"),
+        (7, 0, 1, None, "7"),
+        (8, 0, 1, "tunl0 of node1 sent 8 packets while only unencapsulated ones, at least 1,", "8"),
+    ],
+    ids=["flat", "too-few-to-be-it", "grew", "grew-on-the-servers-node", "stray", "more-than-strays"],
+)
+@pytest.mark.parametrize("shared", [False, True])
+def test_under_a_plain_mode_a_tunnel_must_not_grow_with_its_own_run(
+    client, server, count, said, unknown, shared
+):
+    own = own_run(client, server, Moved(runs=1, forward=count, backward=200), shared=shared)
+    text = contradiction(replace(pair(), mode=Mode.BGP), PLAIN, own=own)
+    if shared or said is None:
+        assert text is None
+    else:
+        assert text.startswith(said)
+    told = PLAIN.to_json(own=own)["line"]
+    left_open = unknown is not None and (shared or said is None)
+    assert ("is unknown: others may use the tunnels, too" in told) is left_open
+
+
 def test_what_fits_contradicts_nothing():
     sent = Moved(runs=2, forward=500, backward=200)
     assert contradiction(pair(), LOOK, later(500, 200), moved=sent, path_mtu=1480, mss=1428) is None
@@ -90,8 +159,10 @@ def test_a_host_may_answer_a_masquerading_node_instead_of_its_pod():
     )
     sent = Moved(runs=1, forward=100, backward=100)
     assert contradiction(pair(Path.POD_TO_HOST), to_host, to_host, moved=sent) is None
-    assert to_host.to_json(to_host)["line"].endswith(
-        "tunl0 +0 packets (client), +0 (server); so replies went to node1 itself: it masquerades what pods send to hosts"
+    own = own_run(0, 0, sent)
+    assert contradiction(pair(Path.POD_TO_HOST), to_host, own=own) is None
+    assert to_host.to_json(own=own)["line"].endswith(
+        "tunl0 +0 packets on node1, +0 on node2 while it sent at least 100; so replies went to node1 itself: it masquerades what pods send to hosts"
     )
 
 

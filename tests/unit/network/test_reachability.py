@@ -25,6 +25,13 @@ def test_a_healthy_path_passes_with_its_mtu_and_bytes(network, path):
     assert all(BULK_BYTES // 2 <= brought <= 2 * BULK_BYTES for brought in found.bulk_bytes.values())
     assert set(found.bulk_bytes) == {"forward", "reverse"}
     assert found.not_checked == {}
+    assert found.to_json()["passed"] == [
+        "small-ping",
+        "full-size-ping",
+        "tcp-handshake",
+        "tcp-bulk",
+        "tcp-bulk-reverse",
+    ]
 
 
 def test_through_vxlan_the_mtu_is_the_tunnels(network):
@@ -144,6 +151,7 @@ def test_without_iperf3_the_rest_is_checked_and_the_gap_is_told(network, end):
     found = check(network.pair(Path.POD_TO_POD, Mode.BGP))
     assert found.path_mtu == 1500
     assert found.bulk_bytes == {}
+    assert found.to_json()["passed"] == ["small-ping", "full-size-ping"]
     assert end in found.not_checked["TCP bulk"]
     assert "iperf3" in found.not_checked["TCP bulk"]
 
@@ -158,6 +166,7 @@ def test_a_pod_that_cannot_tell_its_mtu_leaves_a_gap_that_is_told(network):
     network.endpoints["pod1"].without |= {"ip", "cat"}
     found = check(network.pair(Path.POD_TO_POD, Mode.BGP))
     assert found.path_mtu is None
+    assert "full-size-ping" not in found.passed
     assert "pod1 has neither" in found.not_checked["full-size ping"]
 
 
