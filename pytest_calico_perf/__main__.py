@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_calico_perf.errors import CalicoPerfError, UsageProblem
 
+_LONGEST_MESSAGE = 200
 _OK, _FAILED, _USAGE = 0, 1, 4  # pytest's exit codes, so that both commands mean the same
 
 
@@ -79,11 +82,36 @@ def _report(paths: Sequence[Path], output: Path | None, asked: Sequence[str]) ->
     references = load_references(name for name in names if name)
     if output is not None:
         check_writable(output, "report")
+        _check_spared(paths, output)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding cannot hold is written as a code
+        sys.stdout.reconfigure(errors="backslashreplace")
     runs = rendering.read_runs(paths)
-    if output is not None:
-        save(rendering.page(runs, references), output, "the report")
-    else:
-        rendering.print_text(runs, references, sys.stdout, shutil.get_terminal_size().columns)
+    try:
+        if output is None:
+            rendering.print_text(runs, references, sys.stdout, shutil.get_terminal_size().columns)
+            return
+        page = rendering.page(runs, references)
+    except (ArithmeticError, RecursionError, TypeError, ValueError) as error:
+        # Reading refuses what is known to be impossible. Facts of a probe may hold anything else.
+        what = " ".join(ascii(str(error)).strip("'\"").split())[:_LONGEST_MESSAGE]
+        raise UsageProblem(
+            f"it holds what cannot be shown ({type(error).__name__}: {what})",
+            where=f"record {' or '.join(map(str, paths))}",
+            remedy="name a file that --calico-json wrote, unchanged",
+        ) from error
+    save(page, output, "the report")
+
+
+def _check_spared(paths: Sequence[Path], output: Path) -> None:
+    """The page must not replace what it is made of: the samples are nowhere else."""
+    for path in paths:
+        with suppress(OSError):
+            if path.resolve() == output.resolve() or path.samefile(output):
+                raise UsageProblem(
+                    f"it is the record {path}, which the report would replace",
+                    where=f"--output {output}",
+                    remedy="name another file",
+                )
 
 
 def _complain(problem: CalicoPerfError, code: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,8 @@ class ReportHooks:
             return lines
         plan = self._session.plan
         if plan.cells:
+            if self._config.option.calico_explain:
+                return [*lines, *self._unwritten()]
             what = f"{_count(len(plan.cells), 'cell')} in {_count(len(plan.blocks), 'block')}"
             return [*lines, f"calico-perf: {what} will take {_about(plan)}"]
         return [*lines, "calico-perf: no test here measures a cell; " + self._advice()]
@@ -154,13 +156,23 @@ class ReportHooks:
             where = f"{settings.cluster_file.name} ({settings.cluster_file.source})"
             return [f"calico-perf: diagnosis of {', '.join(settings.modes)} on cluster {where}"]
         cells = _count(len(session.possible), "cell")
+        explains = self._config.option.calico_explain
+        how_long = "nothing is measured" if explains else _about(session.whole_plan)
         return [
             f"calico-perf: cluster {settings.cluster_file.name} ({settings.cluster_file.source})",
             (
                 f"calico-perf: modes {', '.join(settings.modes)}; profile {settings.profile.name}; {cells}; "
-                f"{settings.profile.rounds_text}; {_about(session.whole_plan)}"
+                f"{settings.profile.rounds_text}; {how_long}"
             ),
         ]
+
+    def _unwritten(self) -> Iterator[str]:
+        """Of files that were asked for and will not be, because nothing is measured."""
+        settings = self._session.settings
+        files = ("json", "csv", "openmetrics", "summary")
+        if names := [f"--calico-{file}" for file in files if getattr(settings, file)]:
+            verb = "is" if len(names) == 1 else "are"
+            yield f"calico-perf: {', '.join(names)} {verb} not written: --calico-explain measures nothing"
 
     def _advice(self) -> str:
         if not self._session.possible:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
@@ -18,7 +18,8 @@ from pytest_calico_perf.model import Better, Cell, Mode, Path, Unit
 _LARGEST_FILE = 256 * 2**20
 _REMEDY = "name a file that --calico-json or --benchmark-json wrote"
 
-Sample = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# What no probe can have measured is refused, lest a ratio of two samples be 0 or infinite.
+Sample = Annotated[float, Field(ge=1e-15, le=1e21, allow_inf_nan=False)]
 RoundNumber = Annotated[int, Field(ge=0)]
 
 
@@ -67,6 +68,18 @@ class EarlierRun:
         return f"{self.started:%Y-%m-%d %H:%M} UTC"
 
 
+def check_cell(path: Path, mode: Mode | None, samples: Sequence[float], rounds: Sequence[int]) -> None:
+    """What is true of a cell's keys together, in whatever file.
+
+    Raises:
+        ValueError: Samples and rounds do not belong together, or path and mode; for pydantic to place.
+    """
+    if len(samples) != len(rounds) or len(set(rounds)) != len(rounds):
+        raise ValueError("it needs one round number for each sample")
+    if path.has_mode is (mode is None):
+        raise ValueError(f"{path} {'needs a mode' if path.has_mode else 'has no mode'}")
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -85,10 +98,7 @@ class _Cell(_Part):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        if len(self.samples) != len(self.rounds) or len(set(self.rounds)) != len(self.rounds):
-            raise ValueError("it needs one round number for each sample")
-        if self.path.has_mode is (self.mode is None):
-            raise ValueError(f"{self.path} {'needs a mode' if self.path.has_mode else 'has no mode'}")
+        check_cell(self.path, self.mode, self.samples, self.rounds)
         return self
 
     def cell(self) -> Cell:
@@ -146,7 +156,7 @@ def read_run(path: FilePath) -> EarlierRun:
     Raises:
         UsageProblem: There is no such file, it is not one of ours, or it holds no sample; says why in a line.
     """
-    text = read_file(path, f"baseline {path}")
+    text = read_file(path, f"baseline {path}", _REMEDY)
     try:
         run = _of_benchmarks(path, text) if _is_of_benchmarks(text) else _of_record(path, text)
     except ValidationError as error:
@@ -156,18 +166,19 @@ def read_run(path: FilePath) -> EarlierRun:
     return run
 
 
-def read_file(path: FilePath, where: str) -> bytes:
+def read_file(path: FilePath, where: str, remedy: str) -> bytes:
     """The bytes of a file that should hold a run.
 
     Raises:
-        UsageProblem: It is no file, larger than any record, or cannot be read; `where` stands before it.
+        UsageProblem: It is no file, larger than any record, or cannot be read; `where` stands before it, and
+            `remedy` after what is no record.
     """
     try:
         # A pipe or a device may never end.
         if path.exists() and not path.is_file():
-            raise UsageProblem("it is not a file", where=where, remedy=_REMEDY)
+            raise UsageProblem("it is not a file", where=where, remedy=remedy)
         if path.stat().st_size > _LARGEST_FILE:
-            raise UsageProblem("it is larger than any record", where=where, remedy=_REMEDY)
+            raise UsageProblem("it is larger than any record", where=where, remedy=remedy)
         return path.read_bytes()
     except OSError as error:
         raise UsageProblem(f"it cannot be read: {error.strerror or error}", where=where) from None

@@ -43,9 +43,10 @@ def details(diagnosis: Mapping[str, Any], width: int) -> list[str]:
 
 
 def in_short(results: Iterable[CellResult], width: int) -> list[str]:
-    """The dead paths of a run, each once whatever its probes: what is broken, what to do, what would work.
+    """The dead paths of a run, each once whatever its probes: what to do, and what would work.
 
-    Begins with an empty line; nothing where no path is dead.
+    What is broken stands below the tables already (`footnote`). Begins with an empty line; nothing where no
+    path is dead.
     """
     lines: list[str] = []
     seen: set[tuple[Path, Mode | None]] = set()
@@ -56,12 +57,32 @@ def in_short(results: Iterable[CellResult], width: int) -> list[str]:
         if not seen:
             lines.append("")
         seen.add(key)
-        lines += _wrap(f"{_name(result)}: {_sentence(result.diagnosis)}", width, hanging=_INDENT)
+        lines += _wrap(f"{_name(result)}: {result.outcome}", width, hanging=_INDENT)
         lines += _wrap(f"do: {_remedy(result.diagnosis)}", width, lead=_INDENT, hanging=_INDENT * 2)
         if works := _words(result.diagnosis.get("works")):
             text = f"would work, as far as was seen: {', '.join(works)}"
             lines += _wrap(text, width, lead=_INDENT, hanging=_INDENT * 2)
     return lines
+
+
+def footnote(result: CellResult) -> str:
+    """Why a cell failed, as short as a note below a table: of a dead path what was seen, and what is broken.
+
+    Facts and remedy of a diagnosis stand in the test's failure, and in `in_short`.
+    """
+    if not result.diagnosis:
+        return result.reason
+    seen, sentence = _text(result.diagnosis.get("said")), _sentence(result.diagnosis)
+    return sentence if not seen or sentence.startswith(seen) else f"{seen}; {sentence}"
+
+
+def in_a_line(result: CellResult) -> str:
+    """The same with what to do and what would work, where nothing else tells it."""
+    if not result.diagnosis:
+        return result.reason
+    told = f"{footnote(result)}; {_remedy(result.diagnosis)}"
+    works = _words(result.diagnosis.get("works"))
+    return f"{told}; would work, as far as was seen: {', '.join(works)}" if works else told
 
 
 def tally(results: Sequence[CellResult]) -> str:

@@ -2,53 +2,31 @@
 
 It claims what the intervals allow and no more: a difference is one whose 95 % interval excludes 1, as in the
 comparison; everything else is "no difference shown". Which probe and path speaks first is fixed beforehand
-(`_TELLING`, `_PATHS`), never chosen by what it says, so that the sentence is no pick of the luckiest figure.
+(`claims.py`), never chosen by what it says, so that the sentence is no pick of the luckiest figure.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from pytest_calico_perf.gate.request import FILE_FLAG, FOLDER_FLAG, GATE_FLAG
-from pytest_calico_perf.model import Better, Cell, CellResult, Outcome, Path, Ratio, RunRecord, Unit
-from pytest_calico_perf.report.words import listed, mode_words, ratio_words
-from pytest_calico_perf.stats import paired_ratio, summarize
-from pytest_calico_perf.units import scale_for
+from pytest_calico_perf.model import Cell, CellResult, Outcome, RunRecord
+from pytest_calico_perf.report.claims import claims
+from pytest_calico_perf.report.table import only_looked_at
+from pytest_calico_perf.report.words import listed, mode_words, shortened
 
-_TELLING = ("tcp", "tcp-parallel", "iperf", "http-keepalive", "http", "connect", "udp")
-_LATENCY = "ping"
-_PATHS = (
-    Path.POD_TO_POD,
-    Path.POD_TO_SERVICE,
-    Path.HOST_TO_POD,
-    Path.POD_TO_HOST,
-    Path.POD_TO_POD_SAME_NODE,
-)
-_MEASURED = frozenset({Outcome.OK, Outcome.SLOW, Outcome.REGRESSED, Outcome.INCONCLUSIVE})
 _EARLIER = frozenset({FILE_FLAG, FOLDER_FLAG, GATE_FLAG})
-_VERBS = {
-    Unit.BIT_PER_SECOND: ("moves", "what"),
-    Unit.REQUEST_PER_SECOND: ("answers", "the HTTP requests that"),
-    Unit.CONNECTION_PER_SECOND: ("opens", "the TCP connections that"),
-    Unit.SECOND: ("", ""),
-}
-_MEDIA = {
-    "tcp-parallel": " over parallel TCP streams",
-    "iperf": " by iperf 2",
-    "http-keepalive": " over kept connections",
-    "udp": " over UDP",
-}
-_MORE = {
-    Unit.BIT_PER_SECOND: "move more",
-    Unit.REQUEST_PER_SECOND: "answer more HTTP requests",
-    Unit.CONNECTION_PER_SECOND: "open more TCP connections",
-    Unit.SECOND: "have a shorter round trip",
-}
 _LONGEST_PROBLEM = 300
+_EXPLAINED = "--calico-explain"
 _NAMED = 2  # cells named in a clause; the rest is counted
+_LOOKED = {
+    Outcome.UNREACHABLE: ("is dead", "are dead"),
+    Outcome.WRONG_PATH: ("is not the mode's", "are not the mode's"),
+    Outcome.TOOL_ERROR: ("could not be looked at", "could not be looked at"),
+    Outcome.UNSUPPORTED: ("cannot exist here", "cannot exist here"),
+}
 
 
 class Tone(StrEnum):
@@ -62,10 +40,17 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True)
 class Clause:
-    """One part of the sentence: no capital, no full stop."""
+    """One part of the sentence.
+
+    Attributes:
+        text: No capital, no full stop.
+        tone: How to take it.
+        quiet: Whether it is said last and small: what the run does not say.
+    """
 
     text: str
     tone: Tone
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,137 +80,47 @@ def headline(record: RunRecord) -> Headline:
     clauses = list(_clauses(record))
     if record.interrupted:
         clauses.append(Clause("the run was cut short", Tone.DOUBT))
-    return Headline(tuple(clauses))
+    return Headline(tuple(sorted(clauses, key=lambda clause: clause.quiet)))
 
 
 def _clauses(record: RunRecord) -> Iterator[Clause]:
     if record.problem:
-        yield Clause(f"nothing could be measured: {_in_short(record.problem)}", Tone.BAD)
-        if not record.results:
-            return
-    if not record.results:
+        yield Clause(f"nothing could be measured: {shortened(record.problem, _LONGEST_PROBLEM)}", Tone.BAD)
+    elif not record.results and _EXPLAINED in record.command:
+        yield Clause("only explanations were asked for: nothing was to be measured", Tone.PLAIN)
+    elif not record.results:
         yield Clause("no cell was measured", Tone.DOUBT)
-        return
-    claims = [claim for probes in (_TELLING, (_LATENCY,)) for claim in _claim(record, probes)]
-    if not claims and not any(result.samples for result in record.results):
-        claims = [Clause("nothing was measured", Tone.DOUBT)]
-    yield from claims
-    yield from _judged(record.results)
-    yield from _broken(record.results)
+    if only_looked_at(record):
+        yield from _looked(record.results)
+    elif record.results:
+        yield from _measured(record)
 
 
-def _in_short(problem: str) -> str:
-    line = " ".join(problem.split())
-    return line if len(line) <= _LONGEST_PROBLEM else f"{line[:_LONGEST_PROBLEM].rstrip()}..."
+def _measured(record: RunRecord) -> Iterator[Clause]:
+    """Who is ahead, and at once what is bad; where nobody is shown to be ahead, what is bad comes first."""
+    said = claims(record)
+    told = [Clause(claim.text, Tone.PLAIN) for claim in said]
+    if not told and not any(result.samples for result in record.results):
+        told = [Clause("nothing was measured", Tone.DOUBT)]
+    first = 1 if said and said[0].decided else 0
+    judged = [*_judged(record.results), *_broken(record.results)]
+    yield from told[:first]
+    yield from (clause for clause in judged if clause.tone is Tone.BAD)
+    yield from told[first:]
+    yield from (clause for clause in judged if clause.tone is not Tone.BAD)
 
 
-# -- who is ahead ------------------------------------------------------------------------------
-
-
-def _claim(record: RunRecord, probes: Sequence[str]) -> Iterator[Clause]:
-    """What the first path and probe that can say something say; nothing where none can."""
-    groups = [
-        contenders for path in _PATHS for probe in probes if (contenders := _contenders(record, probe, path))
-    ]
-    if not groups:
-        groups = [
-            [result]
-            for result in record.results
-            if result.cell.probe in probes and result.cell.mode is None and _counts(result)
-        ]
-    # A comparison says more than a value, so a path on which two modes live goes first.
-    for contenders in sorted(groups, key=lambda group: len(group) < 2)[:1]:
-        yield _compared(contenders) if len(contenders) > 1 else _alone(contenders[0])
-
-
-def _contenders(record: RunRecord, probe: str, path: Path) -> list[CellResult]:
-    """The modes measured on a path in rounds they share with the first of them, in the run's order."""
-    found = {
-        result.cell.mode: result
-        for result in record.results
-        if result.cell.probe == probe and result.cell.path is path and _counts(result)
-    }
-    ordered = [found[mode] for mode in dict.fromkeys((*record.modes, *found)) if mode in found]
-    return [result for result in ordered if result.by_round.keys() & ordered[0].by_round.keys()]
-
-
-def _counts(result: CellResult) -> bool:
-    return bool(result.samples) and result.outcome in _MEASURED
-
-
-def _compared(contenders: Sequence[CellResult]) -> Clause:
-    """The mode that is ahead against the others: first those it is not told apart from, then those behind."""
-    base, sign = contenders[0], 1 if contenders[0].better is Better.HIGHER else -1
-    known = [(result, paired_ratio(base.by_round, result.by_round)) for result in contenders]
-    first = max(known, key=lambda each: sign * (each[1].value if each[1] else 1.0))[0]
-    ratios = {
-        mode_words(result.cell.mode): ratio
-        for result in contenders
-        if result is not first and (ratio := paired_ratio(result.by_round, first.by_round))
-    }
-    ahead, where = mode_words(first.cell.mode), _where(first.cell)
-    ties = {mode: ratio for mode, ratio in ratios.items() if not _differs(ratio)}
-    behind = {mode: ratio for mode, ratio in ratios.items() if mode not in ties}
-    parts = []
-    if ties:
-        shown = ", ".join(_times(mode, ratio) for mode, ratio in _some(ties))
-        than = f"{_MORE[first.unit]} than {listed(ties, 'or')} {where}"
-        parts.append(f"{ahead} is not shown to {than}: {shown}")
-    if behind:
-        said = [
-            _says(first.unit, ahead if not nth else "", mode, where if not (nth or ties) else "", ratio)
-            for nth, (mode, ratio) in enumerate(_some(behind))
-        ]
-        more = len(behind) - len(said)
-        parts.append(listed([*said, *([f"is ahead of {more} more"] if more else [])]))
-    return Clause("; ".join(parts), Tone.PLAIN)
-
-
-def _alone(result: CellResult) -> Clause:
-    """The value of the only mode there is, and its share of what two hosts had."""
-    summary = summarize(result.samples)
-    scale = scale_for([summary], result.unit)
-    who = f"{mode_words(result.cell.mode)} " if result.cell.mode else ""
-    what = " round trip" if result.unit is Unit.SECOND else ""
-    text = f"{who}{_where(result.cell)}{what}: {scale.text(summary.median)}"
-    if summary.low is not None and summary.high is not None:
-        text += f" ({scale.number(summary.low)} to {scale.number(summary.high)})"
-    if result.cell.mode and (ratio := paired_ratio(result.control, result.by_round)):
-        text += f", {ratio_words(ratio)} of host-to-host"
-    return Clause(text, Tone.PLAIN)
-
-
-def _differs(ratio: Ratio) -> bool:
-    return ratio.low is not None and ratio.high is not None and not ratio.low <= 1 <= ratio.high
-
-
-def _some(ratios: Mapping[str, Ratio]) -> list[tuple[str, Ratio]]:
-    """At most two: the one furthest off, and the closest."""
-    ordered = sorted(ratios.items(), key=lambda each: abs(math.log(each[1].value)), reverse=True)
-    return ordered if len(ordered) <= _NAMED else [ordered[0], ordered[-1]]
-
-
-def _says(unit: Unit, ahead: str, mode: str, where: str, ratio: Ratio) -> str:
-    """`BGP moves 1.50 times what IPIP moves pod-to-pod (95 %: 1.44 to 1.57)`; without `ahead` its rest."""
-    value, bracket, interval = ratio_words(ratio).partition(" (")
-    verb, what = _VERBS[unit]
-    what = what if ahead else "what"
-    if unit is Unit.SECOND:
-        text = f"{f'a round trip takes {ahead} ' if ahead else ''}{value} times what it takes {mode}"
-    else:
-        text = f"{f'{ahead} {verb} ' if ahead else ''}{value} times {what} {mode} {verb}"
-    return f"{text}{f' {where}' if where else ''}{bracket}{interval}"
-
-
-def _times(mode: str, ratio: Ratio) -> str:
-    """`1.08 times VXLAN (95 %: 0.98 to 1.19)`."""
-    value, bracket, interval = ratio_words(ratio).partition(" (")
-    return f"{value} times {mode}{bracket}{interval}"
-
-
-def _where(cell: Cell) -> str:
-    """`pod-to-pod`, and over what where that is not a single TCP stream or an echo."""
-    return f"{cell.path}{_MEDIA.get(cell.probe, '')}"
+def _looked(results: Sequence[CellResult]) -> Iterator[Clause]:
+    """What came of looking at paths without measuring: how many carry payload, and what the others are."""
+    whole = sum(result.outcome is Outcome.OK for result in results)
+    of_all = f"of {_count(len(results), 'path')}"
+    for outcome, (one, many) in _LOOKED.items():
+        if paths := _paths(results, outcome):
+            tone = Tone.PLAIN if outcome is Outcome.UNSUPPORTED else Tone.BAD
+            words = one if len(paths) == 1 else many
+            yield Clause(f"{len(paths)} {of_all} {words}: {_named(paths)}", tone)
+    carry = "carries" if whole == 1 else "carry"
+    yield Clause(f"{whole} {of_all} {carry} payload", Tone.GOOD if whole == len(results) else Tone.PLAIN)
 
 
 # -- what got worse, and what is broken --------------------------------------------------------
@@ -251,7 +146,7 @@ def _judged(results: Sequence[CellResult]) -> Iterator[Clause]:
         are = "are" if len(open_ones) > 1 else "is"
         yield Clause(f"{_cells(open_ones)} {are} too noisy to judge", Tone.DOUBT)
     if not earlier:
-        yield Clause("not compared with an earlier run", Tone.PLAIN)
+        yield Clause("not compared with an earlier run", Tone.PLAIN, quiet=True)
 
 
 def _broken(results: Sequence[CellResult]) -> Iterator[Clause]:

@@ -17,16 +17,22 @@ from pytest_calico_perf.report.page import glossary, matrix, place, published
 from pytest_calico_perf.report.page.cells import cells, name_of, value_words, verdicts
 from pytest_calico_perf.report.page.parts import cell_id, outcome_mark
 from pytest_calico_perf.report.page.top import top
+from pytest_calico_perf.report.ratios import ratio_text
 from pytest_calico_perf.report.references import Reference
 from pytest_calico_perf.report.table import comparison
 from pytest_calico_perf.stats import paired_ratio, summarize
-from pytest_calico_perf.units import format_ratio, scale_for
+from pytest_calico_perf.units import scale_for
 
 _CONTENTS = {"where": "Where and how", "cells": "Every cell", "words": "How to read it"}
 
 
 def render(
-    record: RunRecord, *, key: str = "", references: Sequence[Reference] = (), style: bool = True
+    record: RunRecord,
+    *,
+    key: str = "",
+    references: Sequence[Reference] = (),
+    style: bool = True,
+    titled: bool = True,
 ) -> str:
     """The whole report of a run as one self-contained block of HTML.
 
@@ -35,6 +41,7 @@ def render(
         key: What all ids of the block begin with; where a page holds several blocks, one of its own for each.
         references: Published figures to show beside the measured ones.
         style: Whether the block brings the style: of several on a page the first is enough.
+        titled: Whether the block has a title; without where the page around it bears the same.
     """
     tables = comparison(record)
     sections = [
@@ -56,7 +63,7 @@ def render(
         element("style", files(__package__).joinpath("style.css").read_text(encoding="utf-8"))
         if style
         else "",
-        top(record),
+        top(record, titled=titled),
         element("nav", *links, aria_label="Parts of the report") if links else "",
         *sections,
         class_="calico-perf",
@@ -85,7 +92,7 @@ def row_cells(result: CellResult | None) -> list[str]:
             ends = f"{scale.number(summary.low)} to {scale.text(summary.high)}"
             interval = _sortable(summary.high - summary.low, ends)
         if ratio := paired_ratio(result.control, result.by_round):
-            of_host = _sortable(ratio.value, format_ratio(ratio))
+            of_host = _sortable(ratio.value, ratio_text(ratio))
     return [
         element("td", median, class_="col-median"),
         element("td", interval, class_="col-interval"),

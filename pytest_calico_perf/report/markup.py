@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
 _LONGEST_TEXT = 2000
+_CUT = re.compile(r"\n\[\.\.\. (\d{1,15}) characters left out \.\.\.\]\n", re.ASCII)
 
 
 def element(name: str, *content: str, **attributes: str | float) -> str:
@@ -26,12 +28,21 @@ def text(value: object) -> str:
 
 
 def preformatted(value: str, most: int) -> str:
-    """What a tool printed, line by line: escaped, and cut in the middle where it is longer than `most`."""
+    """What a tool printed, line by line: escaped, and cut in the middle where it is longer than `most`.
+
+    What was cut when it was recorded (`cluster/recording.py`) is cut in the same place, so that it says once
+    how much is missing in all.
+    """
     lines = "\n".join(_visible(line.rstrip()) for line in value.expandtabs(4).splitlines())
     if len(lines) > most:
-        head, tail = most * 2 // 3, most - most * 2 // 3
-        gone = len(lines) - head - tail
-        lines = f"{lines[:head]}\n... {gone} characters are left out here ...\n{lines[len(lines) - tail :]}"
+        if cut := _CUT.search(lines):
+            before, after, gone = lines[: cut.start()], lines[cut.end() :], int(cut[1])
+        else:
+            half = len(lines) // 2
+            before, after, gone = lines[:half], lines[half:], 0
+        head, tail = before[: most * 2 // 3], after[max(0, len(after) - most + most * 2 // 3) :]
+        gone += len(before) - len(head) + len(after) - len(tail)
+        lines = f"{head}\n[... {gone} characters left out ...]\n{tail}"
     return escape(lines, quote=False)  # JSON is full of quotes, which mean nothing between tags
 
 

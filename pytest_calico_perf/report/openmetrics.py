@@ -9,13 +9,14 @@ Names follow Prometheus' conventions: base units as suffixes, bytes rather than 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pytest_calico_perf.model import CellResult, Outcome, Ratio, RunRecord, Unit
+from pytest_calico_perf.model import CellResult, Outcome, Path, Ratio, RunRecord, Unit
+from pytest_calico_perf.report.controls import host_controls, way_back
 from pytest_calico_perf.report.records import plain
-from pytest_calico_perf.report.table import FACTS_PROBE, base_result
+from pytest_calico_perf.report.table import FACTS_PROBE, LOOK_PROBE, base_result
 from pytest_calico_perf.stats import paired_ratio, summarize
 
 _BITS_PER_BYTE = 8
@@ -50,6 +51,8 @@ class _Quantity:
     unit: str
     divisor: float = 1.0
 
+
+_Series = tuple[_Quantity, Labels, Sequence[float]]
 
 _QUANTITIES = {
     Unit.BIT_PER_SECOND: _Quantity(
@@ -92,7 +95,7 @@ def families(record: RunRecord) -> tuple[Family, ...]:
     of_run = {"cluster": cluster}
     judged = [result for result in record.results if result.samples]
     return (
-        *_values(judged, cluster),
+        *_values([*_series(judged, cluster), *_controls(record, cluster)]),
         Family(
             "calico_perf_of_host_ratio",
             f"Divided by host-to-host of the same round; {_RATIO_STAT}.",
@@ -115,7 +118,11 @@ def families(record: RunRecord) -> tuple[Family, ...]:
             "calico_perf_cell_rounds",
             "Rounds that gave a sample.",
             "",
-            tuple((_labels(result, cluster), float(len(result.samples))) for result in record.results),
+            tuple(
+                (_labels(result, cluster), float(len(result.samples)))
+                for result in record.results
+                if result.cell.probe != LOOK_PROBE
+            ),
         ),
         Family(
             "calico_perf_cell_outcome",
@@ -126,6 +133,12 @@ def families(record: RunRecord) -> tuple[Family, ...]:
                 for result in record.results
                 for outcome in Outcome
             ),
+        ),
+        Family(
+            "calico_perf_path_alive",
+            "Of a diagnosis: 1 if the path carries payload in its mode's way, 0 if it does not.",
+            "",
+            tuple(_alive(record, cluster)),
         ),
         *_run(record, of_run),
     )
@@ -174,15 +187,44 @@ def _run(record: RunRecord, labels: Labels) -> Iterator[Family]:
     )
 
 
-def _values(results: Iterable[CellResult], cluster: str) -> Iterator[Family]:
-    points: dict[_Quantity, list[_Point]] = {each: [] for each in (*_QUANTITIES.values(), _LINK)}
+def _alive(record: RunRecord, cluster: str) -> Iterator[_Point]:
+    """A path that could not be looked at is neither."""
+    known = {Outcome.OK: 1.0, Outcome.UNREACHABLE: 0.0, Outcome.WRONG_PATH: 0.0}
+    for result in record.results:
+        if result.cell.probe == LOOK_PROBE and result.outcome in known:
+            labels = _labels(result, cluster)
+            del labels["probe"]
+            yield labels, known[result.outcome]
+
+
+def _series(results: Iterable[CellResult], cluster: str) -> Iterator[_Series]:
+    """The samples of each cell, and of its way back."""
     for result in results:
         quantity = _LINK if result.cell.probe == FACTS_PROBE else _QUANTITIES[result.unit]
-        summary = summarize(result.samples)
+        labels = _labels(result, cluster)
+        yield quantity, labels, result.samples
+        if back := way_back(result):
+            yield quantity, {**labels, "direction": "reverse"}, tuple(back.values())
+
+
+def _controls(record: RunRecord, cluster: str) -> Iterator[_Series]:
+    """Host-to-host where no cell tells it: label `beside` is the path that it was measured with."""
+    found: dict[tuple[str, Path, Unit], list[float]] = {}
+    for control in host_controls(record):
+        key = (control.probe, control.beside, control.unit)
+        found.setdefault(key, []).extend(control.samples.values())
+    for (probe, beside, unit), samples in found.items():
+        labels = {"cluster": cluster, "probe": probe, "path": str(Path.HOST_TO_HOST), "beside": str(beside)}
+        yield _QUANTITIES[unit], labels, tuple(samples)
+
+
+def _values(series: Iterable[_Series]) -> Iterator[Family]:
+    points: dict[_Quantity, list[_Point]] = {each: [] for each in (*_QUANTITIES.values(), _LINK)}
+    for quantity, labels, samples in series:
+        summary = summarize(samples)
         for stat in ("median", "low", "high"):
             if (value := getattr(summary, stat)) is not None:
-                labels = {**_labels(result, cluster), "stat": stat}
-                points[quantity].append((labels, value / quantity.divisor))
+                points[quantity].append(({**labels, "stat": stat}, value / quantity.divisor))
     for quantity, found in points.items():
         yield Family(quantity.name, f"{quantity.help}; {_STAT}.", quantity.unit, tuple(found))
 

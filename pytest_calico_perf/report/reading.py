@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import from_json
 
 from pytest_calico_perf.errors import UsageProblem
-from pytest_calico_perf.gate.earlier import RoundNumber, Sample, read_file
+from pytest_calico_perf.gate.earlier import RoundNumber, Sample, check_cell, read_file
 from pytest_calico_perf.model import (
     Better,
     Cell,
@@ -28,9 +30,10 @@ from pytest_calico_perf.report.records import SCHEMA
 
 _REMEDY = "name a file that --calico-json wrote"
 _LONGEST_MESSAGE = 300
+_LARGEST = sys.float_info.max
 
 Facts = dict[str, Any]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 
 
 class _Part(BaseModel):
@@ -52,6 +55,41 @@ class _Ran(_Part):
     seconds: Seconds
     output: str
     times: Annotated[int, Field(ge=1)] = 1
+
+
+class _Told(_Part):
+    """Facts of which those that reports show are of the type they show."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class _Finding(_Told):
+    title: str = ""
+    broken: str = ""
+    facts: tuple[str, ...] = ()
+    meaning: str = ""
+    remedy: str = ""
+
+
+class _Check(_Told):
+    link: str = ""
+    where: str = ""
+    state: str = ""
+    says: str = ""
+
+
+class _Diagnosis(_Told):
+    """What `diagnosis.finding.Diagnosis.to_json` writes."""
+
+    symptom: str = ""
+    said: str = ""
+    sentence: str = ""
+    remedy: str = ""
+    works: tuple[str, ...] = ()
+    findings: tuple[_Finding, ...] = ()
+    checks: tuple[_Check, ...] = ()
+    not_seen: tuple[str, ...] = ()
+    commands: tuple[_Ran, ...] = ()
 
 
 class _Summary(_Part):
@@ -82,7 +120,7 @@ class _Cell(_Part):
     details: Facts = {}
     runs: tuple[Facts, ...] = ()
     evidence: Facts = {}
-    diagnosis: Facts | None = None
+    diagnosis: _Diagnosis | None = None
     remarks: tuple[str, ...] = ()
     wrong_samples: tuple[Sample, ...] = ()
     commands: tuple[_Ran, ...] = ()
@@ -90,10 +128,7 @@ class _Cell(_Part):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        if len(self.samples) != len(self.rounds) or len(set(self.rounds)) != len(self.rounds):
-            raise ValueError("it needs one round number for each sample")
-        if self.path.has_mode is (self.mode is None):
-            raise ValueError(f"{self.path} {'needs a mode' if self.path.has_mode else 'has no mode'}")
+        check_cell(self.path, self.mode, self.samples, self.rounds)
         return self
 
     def result(self) -> CellResult:
@@ -110,7 +145,7 @@ class _Cell(_Part):
             evidence=self.evidence,
             control=self.control,
             verdicts=tuple(Verdict(**verdict.model_dump()) for verdict in self.verdicts),
-            diagnosis=self.diagnosis or {},
+            diagnosis=self.diagnosis.model_dump(exclude_unset=True) if self.diagnosis else {},
             remarks=self.remarks,
             wrong_samples=self.wrong_samples,
             commands=tuple(Ran(**ran.model_dump()) for ran in self.commands),
@@ -165,7 +200,7 @@ def read_record(path: FilePath) -> RunRecord:
         UsageProblem: There is no such file, it is not one of ours, or of a later version; names file and key.
     """
     where = f"record {path}"
-    text = read_file(path, where)
+    text = read_file(path, where, _REMEDY)
     try:
         number = _Kind.model_validate_json(text).number
     except ValidationError as error:
@@ -179,9 +214,28 @@ def read_record(path: FilePath) -> RunRecord:
             remedy="update pytest-calico-perf, or read it with the version that wrote it",
         )
     try:
-        return _record(_Document.model_validate_json(text))
+        document = _Document.model_validate_json(text)
     except ValidationError as error:
         raise _problem(error, where) from None
+    _check_numbers(from_json(text), where)
+    return _record(document)
+
+
+def _check_numbers(document: Any, where: str) -> None:
+    """Refuse numbers that no arithmetic can take, also deep in facts of which nothing else is known."""
+    rest = [("", document)]
+    while rest:
+        key, value = rest.pop()
+        if isinstance(value, dict):
+            rest += [(f"{key}.{name}".lstrip("."), each) for name, each in value.items()]
+        elif isinstance(value, list):
+            rest += [(f"{key}[{index}]", each) for index, each in enumerate(value)]
+        elif isinstance(value, int | float) and not -_LARGEST <= value <= _LARGEST:  # nor is NaN
+            raise UsageProblem(
+                "it is no record of ours: a number is not finite, or too large",
+                where=f"{where}: {_printable(key)}",
+                remedy=_REMEDY,
+            )
 
 
 def _record(document: _Document) -> RunRecord:

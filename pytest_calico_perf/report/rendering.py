@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TextIO
 
 from pytest_calico_perf.errors import UsageProblem
-from pytest_calico_perf.report import html, side_by_side_html, side_by_side_text, terminal
+from pytest_calico_perf.report import doctor, html, side_by_side_html, side_by_side_text, terminal
 from pytest_calico_perf.report.headline import headline
 from pytest_calico_perf.report.lines import Line, Span, Style, one_line, wrap, write
 from pytest_calico_perf.report.markup import element, text
@@ -64,7 +64,7 @@ def print_text(runs: Sequence[NamedRun], references: Sequence[Reference], stream
 
     Args:
         runs: One or more.
-        references: Published figures to show beside a single run.
+        references: Published figures to show beside each run.
         stream: Where to; coloured if it is a terminal and NO_COLOR is not set, or FORCE_COLOR is.
         width: Columns.
     """
@@ -72,16 +72,13 @@ def print_text(runs: Sequence[NamedRun], references: Sequence[Reference], stream
         record = runs[0].record
         lines = terminal.render(comparison(record), width, record.problem, notes(record), headline(record))
         lines += terminal.published(record, references, width)
+        lines += [Line.of(line) for line in doctor.in_short(record.results, width)]
     else:
-        lines = [
-            line
-            for run in runs
-            for line in (
-                *wrap([Span(f"{run.label}: {headline(run.record).sentence}", Style.STRONG)], width),
-                Line(),
-            )
-        ]
+        lines = [line for run in runs for line in (*_headline(run, width), Line())]
         lines += side_by_side_text.render(compare(runs), width)
+        for run in runs if references else ():
+            lines += [Line(), *wrap([Span(one_line(f"Run {run.label}"), Style.STRONG)], width)]
+            lines += terminal.published(run.record, references, width)
     write(_Stream(stream), lines)
 
 
@@ -105,6 +102,7 @@ class _Stream:
 
 
 def _headline(run: NamedRun, width: int) -> list[Line]:
+    """What came of one of several runs. Of a record anything may be in it, so it becomes one plain line."""
     said = one_line(f"{run.label}: {headline(run.record).sentence}")
     return wrap([Span(said, Style.STRONG)], width)
 

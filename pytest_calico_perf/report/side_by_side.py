@@ -7,7 +7,7 @@ is known far less well than one between two modes of a run (`verdict.baseline`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -56,13 +56,15 @@ class Side:
     """What one run has of a cell.
 
     Attributes:
-        result: The result; None where the run has none.
+        result: The result; None where the run has none: it did not measure the cell, or host-to-host only as
+            the control of others.
         summary: Median and interval; None without samples.
         to_host: Ratio to host-to-host of the same rounds.
         change: The geometric mean of its samples divided by the first run's, with an interval for two days
             that differ by as much as two rounds do; None in the first run, and where nothing can be compared.
         change_of_host: The same of the ratios to host-to-host, which travel between clusters.
         obstacle: Why they cannot be compared; empty where they can, or where one of them has no sample.
+        is_control: Whether `summary` is of host-to-host as the control beside the first path.
     """
 
     result: CellResult | None
@@ -71,6 +73,7 @@ class Side:
     change: Ratio | None = None
     change_of_host: Ratio | None = None
     obstacle: str = ""
+    is_control: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,18 @@ class RunTable:
     @property
     def scale(self) -> Scale:
         """One prefix and precision for all values of the table."""
-        sides = (side for row in self.rows for side in row.sides)
-        return scale_for((side.summary for side in sides if side.summary), self.unit)
+        return scale_for(self._summaries, self.unit)
+
+    @property
+    def title(self) -> str:
+        """`tcp [Gbit/s, higher is better]`; where there is no figure, there is no unit."""
+        if not self._summaries:
+            return self.probe
+        return f"{self.probe} [{self.scale.symbol}, {self.better} is better]"
+
+    @property
+    def _summaries(self) -> tuple[Summary, ...]:
+        return tuple(side.summary for row in self.rows for side in row.sides if side.summary)
 
 
 @dataclass(frozen=True)
@@ -145,14 +158,17 @@ class SideBySide:
             for row in table.rows
             for side in row.sides
             for change in (side.change, side.change_of_host)
-            if change
+            if change and change.low is not None  # of one round there is none
         ]
+        changes = any(side.change for table in self.tables for row in table.rows for side in row.sides)
         sentences = ["Values are medians of the rounds with their intervals."]
+        if changes:
+            sentences += [_OF_FIRST.format(first=first), _OF_HOST]
         if says:
             excluded = sum(each is not Verdict.UNDECIDED for each in says)
             expected = max(1, round(len(says) * (1 - CONFIDENCE)))
             chance = _BY_CHANCE.format(all=len(says), excluded=excluded, expected=expected)
-            sentences += [_OF_FIRST.format(first=first), _OF_HOST, chance]
+            sentences.append(chance)
         if any(difference.place for difference in self.differences):
             sentences.append(_OTHER_PLACE)
         return tuple(sentences)
@@ -176,6 +192,11 @@ def compare(runs: Sequence[NamedRun]) -> SideBySide:
             for results, command in zip(by_run[1:], commands[1:], strict=True):
                 other = _other_command(commands[0].get(probe, ""), command.get(probe, ""))
                 sides.append(_side(base, results.get(cell), other))
+            if cell.mode is None:
+                sides = [
+                    _control(probe, results) if side.result is None else side
+                    for side, results in zip(sides, by_run, strict=True)
+                ]
             rows.append(CellRow(cell, tuple(sides)))
         known = next(side.result for row in rows for side in row.sides if side.result)
         tables.append(RunTable(probe, known.unit, known.better, tuple(rows)))
@@ -195,6 +216,13 @@ def _side(base: CellResult | None, result: CellResult | None, other_command: str
         change_of_host=_change_of_host(base, result) if base and comparable else None,
         obstacle=obstacle,
     )
+
+
+def _control(probe: str, results: Mapping[Cell, CellResult]) -> Side:
+    """Host-to-host of a run in which it was no cell: what it had beside the first path that has a control."""
+    controls = (result.control for cell, result in results.items() if cell.probe == probe and result.control)
+    found = next(controls, None)
+    return Side(None, summarize(list(found.values())), is_control=True) if found else Side(None)
 
 
 def _change_of_host(base: CellResult, result: CellResult) -> Ratio | None:

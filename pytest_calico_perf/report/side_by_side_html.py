@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from pytest_calico_perf.model import Outcome, Ratio
 from pytest_calico_perf.report.headline import headline
 from pytest_calico_perf.report.markup import element, text
+from pytest_calico_perf.report.ratios import ratio_text
 from pytest_calico_perf.report.side_by_side import RunTable, Side, SideBySide
 from pytest_calico_perf.report.side_by_side_text import differing, said
 from pytest_calico_perf.report.table import Verdict, verdict
-from pytest_calico_perf.units import format_ratio
+
+_WHOLE = 2  # columns of the runs whose words are not broken: cluster and start
 
 
 def render(compared: SideBySide) -> str:
@@ -39,7 +41,11 @@ def _runs(compared: SideBySide) -> str:
             ", ".join(record.modes),
             headline(record).sentence,
         )
-        rows.append(element("tr", _head(run.label), *(element("td", text(cell)) for cell in cells)))
+        # A name or a time that is broken anywhere, as long words of a page are, is hard to read.
+        whole = "white-space:nowrap"
+        kept = (element("td", text(cell), style=whole) for cell in cells[:_WHOLE])
+        rest = (element("td", text(cell)) for cell in cells[_WHOLE:])
+        rows.append(element("tr", _head(run.label), *kept, *rest))
     return _grid("The runs", heads, rows)
 
 
@@ -53,15 +59,14 @@ def _table(table: RunTable, compared: SideBySide) -> str:
         for run, side in zip(compared.runs, row.sides, strict=True):
             parts = (
                 _value(side, text(said(side, scale))),
-                text(format_ratio(side.to_host)) if side.to_host else "",
+                text(ratio_text(side.to_host)) if side.to_host else "",
                 text(f"not comparable: {side.obstacle}") if side.obstacle else _ratio(side.change, table),
                 _ratio(side.change_of_host, table),
             )
             cells = (element("td", part) for part in parts)
             rows.append(element("tr", *heads_of_cell, _head(run.label), *cells))
             heads_of_cell = []
-    title = f"{table.probe} [{scale.symbol}, {table.better} is better]"
-    return element("section", element("h3", text(title)), _grid(title, heads, rows))
+    return element("section", element("h3", text(table.title)), _grid(table.title, heads, rows))
 
 
 def _value(side: Side, words: str) -> str:
@@ -74,7 +79,7 @@ def _ratio(ratio: Ratio | None, table: RunTable) -> str:
         return ""
     says = verdict(ratio, table.better)
     word = "" if says is Verdict.UNDECIDED else f" {element('b', says)}"
-    return element("span", text(format_ratio(ratio)), word, class_=f"ratio {says}")
+    return element("span", text(ratio_text(ratio)), word, class_=f"ratio {says}")
 
 
 def _head(words: str, rowspan: int = 1) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from pytest_calico_perf.model import Outcome, Ratio
 from pytest_calico_perf.report.lines import Line, Span, Style, grid, one_line, wrap
+from pytest_calico_perf.report.ratios import ratio_text
 from pytest_calico_perf.report.side_by_side import Difference, RunTable, Side, SideBySide
 from pytest_calico_perf.report.table import Verdict, verdict
-from pytest_calico_perf.units import Scale, format_ratio
+from pytest_calico_perf.units import Scale
 
 _STYLES = {Verdict.BETTER: Style.GOOD, Verdict.WORSE: Style.BAD, Verdict.UNDECIDED: Style.PLAIN}
 _LONGEST_LABEL = 24
@@ -48,18 +49,16 @@ def differing(difference: Difference) -> Iterator[str]:
 
 def said(side: Side, scale: Scale) -> str:
     """What a run has of a cell: value and interval, or why it has none."""
-    if side.result is None:
-        return "not measured"
+    outcome = side.result.outcome if side.result else None
     if side.summary is None:
-        return side.result.outcome
-    outcome = "" if side.result.outcome is Outcome.OK else f" {side.result.outcome}"
-    return f"{scale.summary(side.summary)}{outcome}"
+        return outcome or "not measured"
+    more = "as the control" if side.is_control else outcome
+    return f"{scale.summary(side.summary)}{'' if more is Outcome.OK else f' {more}'}"
 
 
 def _table(table: RunTable, compared: SideBySide, width: int) -> Iterator[Line]:
     first, scale = _label(compared.runs[0].label), table.scale
-    heading = f"{one_line(table.probe)} [{scale.symbol}, {table.better} is better]"
-    yield from wrap([Span(heading, Style.STRONG)], width)
+    yield from wrap([Span(one_line(table.title), Style.STRONG)], width)
     yield Line()
     columns = [[Line.of(head, Style.STRONG)] for head in ("", "value", f"of {first}")]
     obstacles: dict[str, int] = {}
@@ -78,7 +77,7 @@ def _table(table: RunTable, compared: SideBySide, width: int) -> Iterator[Line]:
                 change = Line.of(f"not comparable [{number}]", Style.FAINT)
             add(Line.of(f"  {_label(run.label)}"), Line.of(said(side, scale)), change)
             if side.to_host:
-                host = Line.of(format_ratio(side.to_host))
+                host = Line.of(ratio_text(side.to_host))
                 add(Line.of("    of host", Style.FAINT), host, _ratio(side.change_of_host, table))
     yield from grid(columns)
     for obstacle, number in obstacles.items():
@@ -90,7 +89,7 @@ def _ratio(ratio: Ratio | None, table: RunTable) -> Line:
         return Line()
     says = verdict(ratio, table.better)
     word = "" if says is Verdict.UNDECIDED else f" {says}"
-    return Line((Span(format_ratio(ratio)), Span(word, _STYLES[says])))
+    return Line((Span(ratio_text(ratio)), Span(word, _STYLES[says])))
 
 
 def _label(label: str) -> str:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
 from shlex import join
 
 from pytest_calico_perf.errors import RecordProblem
-from pytest_calico_perf.model import Outcome, Path, RunRecord
+from pytest_calico_perf.model import CellResult, Outcome, Path, RunRecord
+from pytest_calico_perf.report.doctor import in_a_line
 from pytest_calico_perf.report.headline import headline
+from pytest_calico_perf.report.ratios import ratio_text
 from pytest_calico_perf.report.saving import save
 from pytest_calico_perf.report.table import (
+    LOOK_PROBE,
     NOTHING_MEASURED,
     Entry,
     ProbeTable,
     Verdict,
     comparison,
     notes,
+    only_looked_at,
     verdict,
 )
-from pytest_calico_perf.units import Scale, format_duration, format_ratio
+from pytest_calico_perf.units import Scale, format_duration
 
 # GitHub takes 65536 characters in a comment and 1 MiB in a job's summary. What is longer than this is cut,
 # and says so.
@@ -46,7 +50,7 @@ def render(record: RunRecord, command: Iterable[str]) -> str:
         record: The run.
         command: The arguments that pytest was called with.
     """
-    repeat = _repeat(command)
+    repeat = _repeat(command, any(result.samples for result in record.results))
     head = "\n".join(_head(record))
     parts = [
         *_failures(record),
@@ -134,8 +138,9 @@ def _head(record: RunRecord) -> Iterator[str]:
     yield ""
     yield f"**{escape(headline(record).sentence)}**"
     yield ""
-    yield escape(sentence(record))
-    yield ""
+    if not only_looked_at(record):  # of looks the headline counts the paths
+        yield escape(sentence(record))
+        yield ""
     yield (
         f"Cluster {escape(record.cluster.get('name', '?'))}, modes {escape(', '.join(record.modes))}, profile"
         f" {escape(record.profile.get('name', '?'))}; {escape(record.started)},"
@@ -152,19 +157,36 @@ def _failures(record: RunRecord) -> Iterator[str]:
     # What fails the build before what does not.
     told.sort(key=lambda result: result.outcome not in _BAD)
     lines = ["| cell | outcome | reason |", "|---|---|---|"]
+    # A dead path is dead for every probe: it is told once.
+    groups: dict[object, list[CellResult]] = {}
+    for result in told:
+        cell = result.cell
+        groups.setdefault((cell.path, cell.mode) if result.diagnosis else cell, []).append(result)
+    rows = list(groups.values())
     lines += [
-        f"| {escape(result.cell)} | {escape(result.outcome)} | {escape(result.reason)} |"
-        for result in told[:_MOST_FAILURES]
+        f"| {escape(_cells(group))} | {escape(group[0].outcome)} | {escape(in_a_line(group[0]))} |"
+        for group in rows[:_MOST_FAILURES]
     ]
-    if len(told) > _MOST_FAILURES:
-        lines.append(f"| and {len(told) - _MOST_FAILURES} more | | |")
+    if len(rows) > _MOST_FAILURES:
+        lines.append(f"| and {len(rows) - _MOST_FAILURES} more | | |")
     yield "\n".join(lines)
+
+
+def _cells(results: Sequence[CellResult]) -> str:
+    """`tcp pod-to-pod bgp`, or of several probes `pod-to-pod bgp (ping, tcp)`."""
+    cell = results[0].cell
+    ends = f"{cell.path} {cell.mode}" if cell.mode else str(cell.path)
+    if len(results) == 1:
+        return ends if cell.probe == LOOK_PROBE else str(cell)
+    return f"{ends} ({', '.join(result.cell.probe for result in results)})"
 
 
 def _table(table: ProbeTable) -> str:
     scale = table.scale
-    title = ", ".join(filter(None, (table.meaning or table.probe, table.direction, table.rounds)))
-    lines = [f"**{escape(table.probe)}**: {escape(title)}"]
+    # Where there is no figure, there is no unit.
+    figures = table.summaries or any(entry.struck for entry in table.entries)
+    title = ", ".join(filter(None, (table.meaning, table.direction if figures else "", table.rounds)))
+    lines = [f"**{escape(table.probe)}**{f': {escape(title)}' if title else ''}"]
     if table.host:
         lines += ["", f"{Path.HOST_TO_HOST}: {_entry(table.host, table, scale)}"]
     if table.paths:
@@ -193,17 +215,17 @@ def _entry(entry: Entry | None, table: ProbeTable, scale: Scale) -> str:
     if entry.to_base:
         says = verdict(entry.to_base, table.better)
         word = "" if says is Verdict.UNDECIDED else f" {says}"
-        lines.append(escape(f"{format_ratio(entry.to_base)} of {table.base}{word}"))
+        lines.append(escape(f"{ratio_text(entry.to_base)} of {table.base}{word}"))
     if entry.to_host:
-        lines.append(escape(f"{format_ratio(entry.to_host)} of host"))
+        lines.append(escape(f"{ratio_text(entry.to_host)} of host"))
     return "<br>".join(lines)
 
 
-def _repeat(command: Iterable[str]) -> str:
+def _repeat(command: Iterable[str], measured: bool) -> str:
     """How to get the same again; in a fence longer than any within, where nothing is markup."""
     text = " ".join(join(["pytest", *command]).split())
     if len(text) > _LONGEST_COMMAND:
         text = f"{text[:_LONGEST_COMMAND]}..."
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
-    said = "Values are medians of the rounds with their intervals. Repeat it with"
-    return f"{said}\n\n{fence}text\n{text}\n{fence}\n"
+    said = "Values are medians of the rounds with their intervals. " if measured else ""
+    return f"{said}Repeat it with\n\n{fence}text\n{text}\n{fence}\n"

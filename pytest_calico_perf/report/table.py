@@ -28,6 +28,9 @@ from pytest_calico_perf.units import Scale, scale_for
 # The probe that states facts instead of taking samples (docs/how-it-measures.md, Probes).
 FACTS_PROBE = "link"
 
+# Whose cells say only whether a path carries payload (`examination.py`, --calico-diagnose).
+LOOK_PROBE = "reachability"
+
 # What stands before RunRecord.problem.
 NOTHING_MEASURED = "Nothing could be measured"
 
@@ -44,6 +47,7 @@ _MEANINGS = {
     "http-keepalive": "HTTP requests over kept connections",
     "connect": "new TCP connections",
     "link": "network devices of the nodes",
+    LOOK_PROBE: "whether paths carry payload",
 }
 
 
@@ -127,6 +131,7 @@ class ProbeTable:
         paths: Columns.
         rows: One per mode, the base first.
         controls: The row of host-to-host, which has no mode: one per path; empty when no path has a control.
+        hosts: host-to-host as a cell of its own, whatever became of it; None where it was none.
         host: host-to-host where it is not that row, or there is more to say than a row can: measured alone,
             or failed.
     """
@@ -139,6 +144,7 @@ class ProbeTable:
     rows: tuple[Row, ...]
     controls: tuple[Control, ...] = ()
     host: Entry | None = None
+    hosts: CellResult | None = None
 
     @property
     def meaning(self) -> str:
@@ -222,6 +228,11 @@ def explanation(tables: Iterable[Table]) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def only_looked_at(record: RunRecord) -> bool:
+    """Whether paths were looked at and nothing was to be measured."""
+    return bool(record.results) and all(result.cell.probe == LOOK_PROBE for result in record.results)
+
+
 def notes(record: RunRecord) -> tuple[str, ...]:
     """What the cluster wants said beside its figures: sentences among its facts."""
     found = record.cluster.get("notes", ())
@@ -286,6 +297,7 @@ def _probe_table(probe: str, results: Sequence[CellResult], modes: Sequence[Mode
         rows=rows,
         controls=controls,
         host=_entry(host, None) if host and apart else None,
+        hosts=host,
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_calico_perf.model import CellResult, Outcome, Path, Ratio, RunRecord
+from pytest_calico_perf.report.doctor import footnote
 from pytest_calico_perf.report.facts import FactsTable
 from pytest_calico_perf.report.headline import Headline
 from pytest_calico_perf.report.lines import Line, Span, Style, grid, one_line, widest, wrap
+from pytest_calico_perf.report.ratios import ratio_text
 from pytest_calico_perf.report.references import Reference, reference_rows, sentences
 from pytest_calico_perf.report.table import (
     NOTHING_MEASURED,
@@ -19,7 +21,7 @@ from pytest_calico_perf.report.table import (
     explanation,
     verdict,
 )
-from pytest_calico_perf.units import Scale, format_ratio
+from pytest_calico_perf.units import Scale
 
 NOT_MEASURED = "not measured"
 _REVERSE = "reverse"
@@ -145,14 +147,14 @@ def _lines(entry: Entry | None, table: ProbeTable, scale: Scale, notes: _Notes) 
     if entry.to_base:
         lines.append((f"of {table.base}", _ratio(entry.to_base, verdict(entry.to_base, table.better))))
     if entry.to_host:
-        lines.append((_OF_HOST, Line.of(format_ratio(entry.to_host))))
+        lines.append((_OF_HOST, Line.of(ratio_text(entry.to_host))))
     return lines
 
 
 def _ratio(ratio: Ratio, says: Verdict) -> Line:
     if says is Verdict.UNDECIDED:
-        return Line.of(format_ratio(ratio))
-    return Line((Span(f"{format_ratio(ratio)} "), Span(says, _VERDICT_STYLES[says])))
+        return Line.of(ratio_text(ratio))
+    return Line((Span(f"{ratio_text(ratio)} "), Span(says, _VERDICT_STYLES[says])))
 
 
 def _control(control: Control, scale: Scale, notes: _Notes) -> Line:
@@ -164,7 +166,7 @@ def _control(control: Control, scale: Scale, notes: _Notes) -> Line:
 
 def _failure(result: CellResult, notes: _Notes) -> Line:
     style = OUTCOME_STYLES.get(result.outcome, Style.BAD)
-    return Line((Span(result.outcome, style), Span(f" {notes.refer(result.reason)}")))
+    return Line((Span(result.outcome, style), Span(f" {notes.refer(footnote(result))}")))
 
 
 def _spaced(words: Sequence[Line]) -> Line:
@@ -252,7 +254,7 @@ def published(record: RunRecord, references: Sequence[Reference], width: int) ->
         columns = [[Line.of(title, Style.STRONG)] for title in ("", "divided by", "here", "published", "by")]
         for row in rows:
             by = f"{row.reference} {notes.refer(row.note)}" if row.note else row.reference
-            here = Line.of(format_ratio(row.measured)) if row.measured else Line.of(row.outcome, Style.FAINT)
+            here = Line.of(ratio_text(row.measured)) if row.measured else Line.of(row.outcome, Style.FAINT)
             cell, by = one_line(f"{row.probe} {row.path} {row.mode}"), one_line(by)
             told = (Line.of(cell), Line.of(row.base), here, Line.of(f"{row.published:.3f}"), Line.of(by))
             for column, text in zip(columns, told, strict=True):

@@ -105,3 +105,12 @@ def ratio_words(ratio: Ratio) -> str:
     if not ends:
         return f"{value} (one round, no interval)"
     return f"{value} (95 %: {ends[0]} to {ends[1]})"
+
+
+def shortened(words: str, most: int) -> str:
+    """On one line, and cut behind a word where it is longer than `most` characters."""
+    line = " ".join(words.split())
+    if len(line) <= most:
+        return line
+    kept = line[: most + 1].rpartition(" ")[0] or line[:most]
+    return f"{kept.rstrip(' ,;:')} ..."

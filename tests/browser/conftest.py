@@ -43,7 +43,7 @@ def pytest_runtest_makereport(item, call):
     return report
 
 def pytest_html_results_summary(prefix):
-    prefix.append(html.render(RECORD))
+    prefix.append(html.render(RECORD, titled=False))
 
 def pytest_html_results_table_header(cells):
     cells[2:2] = html.header_cells()

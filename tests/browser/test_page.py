@@ -87,6 +87,15 @@ def test_a_phone_need_not_scroll_sideways(opened, name):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_no_table_of_where_and_how_hides_a_column(opened):
+    page = opened("recorded")
+    hidden = page.evaluate(
+        """[...document.querySelectorAll('.calico-perf .place .scroll')]
+            .filter(each => each.scrollWidth > each.clientWidth).map(each => each.ariaLabel)"""
+    )
+    assert hidden == []
+
+
 @pytest.mark.parametrize("name", ["recorded", "standalone"])
 def test_prints_on_a4_black_on_white(opened, name):
     page = opened(name, dark=True)

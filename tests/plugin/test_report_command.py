@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
+from pytest_calico_perf.__main__ import main
 from pytest_calico_perf.model import Mode
+from pytest_calico_perf.report import rendering
 from pytest_calico_perf.report.records import document, write
 from tests.unit.report import samples
 from tests.unit.report.test_terminal import with_failures
@@ -85,6 +87,47 @@ def test_published_figures_are_shown_beside_one_run(report):
     assert done.returncode == 0
     assert "Published ratios beside those of this run; they judge nothing" in done.stdout
     refused(report("after.json", "--reference", "artikel"), "did you mean 'article'?")
+
+
+def test_published_figures_are_shown_beside_each_of_several_runs(report):
+    done = report("before.json", "after.json", "--reference", "article")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("Published ratios beside those of this run; they judge nothing") == 2
+
+
+def test_a_report_never_replaces_a_record(report):
+    record = report.folder / "after.json"
+    kept = record.read_bytes()
+    (report.folder / "link.html").symlink_to(record)
+    os.link(record, report.folder / "hard.html")
+    for output in ("after.json", "./after.json", "link.html", "hard.html"):
+        done = report("before.json", "after.json", "-o", output)
+        refused(done, f"--output {Path(output)}: it is the record after.json, which the report would replace")
+        assert record.read_bytes() == kept
+
+
+@pytest.mark.parametrize("output", [(), ("-o", "report.html")], ids=["text", "page"])
+def test_what_reading_lets_through_and_nothing_can_show_is_a_sentence(report, monkeypatch, capsys, output):
+    def overflow(*_: object) -> None:
+        raise OverflowError("int too large\nto \x1b[31mconvert")
+
+    monkeypatch.chdir(report.folder)
+    monkeypatch.setattr(rendering, "page", overflow)
+    monkeypatch.setattr(rendering, "print_text", overflow)
+    assert main(["report", "before.json", "after.json", *output]) == 4
+    assert capsys.readouterr().err == (
+        "pytest_calico_perf: record before.json or after.json: it holds what cannot be shown (OverflowError:"
+        " int too large\\nto \\x1b[31mconvert); name a file that --calico-json wrote, unchanged\n"
+    )
+
+
+def test_names_that_the_terminal_cannot_show_are_written_out(report):
+    written = json.loads((report.folder / "after.json").read_text())
+    written["cluster"]["name"] = "Z\N{LATIN SMALL LETTER U WITH DIAERESIS}rich"
+    (report.folder / "named.json").write_text(json.dumps(written))
+    done = report("named.json", "before.json", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Z\\xfcrich" in done.stdout
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(report):

@@ -156,6 +156,11 @@ def test_explain_says_what_each_cell_got_and_measures_nothing(suite, pytester: p
     result.stdout.fnmatch_lines(["ping pod-to-pod bgp: nothing is demanded"])
     result.assert_outcomes(deselected=result.parseoutcomes()["deselected"])
     assert not Path(pytester.path, "results.json").exists()
+    result.stdout.fnmatch_lines(
+        ["calico-perf: --calico-json is not written: --calico-explain measures nothing"]
+    )
+    result.stdout.no_fnmatch_line("*will take*")
+    result.stdout.fnmatch_lines(["calico-perf: modes bgp, ipip; *; nothing is measured"])
 
 
 def test_explain_alone_is_enough_to_be_asked_for(pytester: pytest.Pytester) -> None:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_calico_perf.model import CellResult, Mode, Unit
+from pytest_calico_perf.model import CellResult, Unit
 from pytest_calico_perf.report.charts.drawing import (
+    HOST,
     Chart,
     by_path,
     colours,
@@ -29,9 +30,13 @@ def distribution(table: ProbeTable) -> Chart | None:
     """Empirical distributions of a probe whose runs tell theirs (`percentiles`); None where none does."""
     if table.unit is not Unit.SECOND:
         return None
-    times: dict[tuple[str, Mode], list[float]] = {}
-    for row in table.rows:
-        for path, entry in zip(table.paths, row.entries, strict=True):
+    times: dict[tuple[str, str], list[float]] = {}
+    host = _pooled(table.hosts) if table.hosts and table.hosts.samples else []
+    for nth, path in enumerate(table.paths or (HOST,)):
+        if host:
+            times[str(path), HOST] = host
+        for row in table.rows:
+            entry = row.entries[nth]
             if entry and entry.summary and (pooled := _pooled(entry.result)):
                 times[str(path), row.mode] = pooled
     if not times:
@@ -44,13 +49,21 @@ def distribution(table: ProbeTable) -> Chart | None:
     ]
     said = [(path, f"{label(mode)} {_says(each, scale)}") for (path, mode), each in times.items()]
     modes = list(dict.fromkeys(mode for _, mode in times))
+    beside = (
+        " Host-to-host's echoes are those of its own cell, the same in every part."
+        if host and len(table.paths) > 1
+        else ""
+    )
     return Chart(
         key=f"distribution-{slug(table.probe)}",
         title=f"{table.probe}: how round-trip times spread",
         says=by_path(said),
         how=f"Share of echoes, all rounds, that were back within a time in {scale.symbol}, logarithmic; "
-        "further left is better, and a long tail to the right means stragglers.",
-        spec=_spec(rows, modes, f"round trip within [{scale.symbol}]"),
+        "further left is better, and a long tail to the right means "
+        f"stragglers.{beside}",
+        spec=_spec(
+            rows, modes, f"round trip within [{scale.symbol}]", list(dict.fromkeys(p for p, _ in times))
+        ),
     )
 
 
@@ -77,10 +90,10 @@ def _rank(ordered: Sequence[float], share: float) -> float:
     return ordered[math.ceil(share * len(ordered)) - 1]
 
 
-def _spec(rows: list[dict[str, Any]], modes: list[Mode], title: str) -> Mapping[str, Any]:
+def _spec(rows: list[dict[str, Any]], modes: list[str], title: str, paths: list[str]) -> Mapping[str, Any]:
     return {
         "data": {"values": rows},
-        "facet": {"field": "path", "type": "nominal", "sort": None, "header": {"labelFontWeight": "bold"}},
+        "facet": {"field": "path", "type": "nominal", "sort": paths, "header": {"labelFontWeight": "bold"}},
         "columns": 2,
         "spec": {
             "width": _WIDTH,

@@ -33,6 +33,7 @@ def dots(table: ProbeTable) -> Chart | None:
         intervals.append({**place, **_interval(summary, scale.factor)})
         said.append((path, f"{label(mode)} {scale.summary(summary)}"))
     modes = list(dict.fromkeys(mode for _, mode, _ in rows))
+    paths = list(dict.fromkeys(path for path, _, _ in rows))
     values = [row[key] for row in intervals for key in ("low", "high")] + [row["value"] for row in points]
     from_zero = min(values) < _FROM_ZERO * max(values)
     axis = "" if from_zero else "; the axis does not start at 0"
@@ -42,7 +43,14 @@ def dots(table: ProbeTable) -> Chart | None:
         says=f"{table.direction}. {by_path(said)}",
         how=f"[{table.direction}] A faint dot is a round, the bar the interval of the median, which is the "
         f"notch{axis}.",
-        spec=_spec(points, intervals, modes, f"{scale.symbol} ({table.better} is better)", zero=from_zero),
+        spec=_spec(
+            points,
+            intervals,
+            modes,
+            f"{scale.symbol} ({table.better} is better)",
+            zero=from_zero,
+            paths=paths,
+        ),
     )
 
 
@@ -66,7 +74,13 @@ def _interval(summary: Summary, factor: float) -> Mapping[str, float]:
 
 
 def _spec(
-    points: list[dict[str, Any]], intervals: list[dict[str, Any]], modes: list[str], title: str, *, zero: bool
+    points: list[dict[str, Any]],
+    intervals: list[dict[str, Any]],
+    modes: list[str],
+    title: str,
+    *,
+    zero: bool,
+    paths: list[str],
 ) -> dict[str, Any]:
     order = [label(mode) for mode in modes]
     y = {
@@ -84,7 +98,7 @@ def _spec(
 
     return {
         "data": {"values": [*intervals, *points]},
-        "facet": {"row": {"field": "path", "type": "nominal", "sort": None,
+        "facet": {"row": {"field": "path", "type": "nominal", "sort": paths,
                           "header": {"labelAngle": 0, "labelOrient": "top", "labelAnchor": "start",
                                      "labelPadding": 2, "labelFontWeight": "bold"}}},
         "spacing": 6,

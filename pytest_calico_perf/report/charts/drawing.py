@@ -11,7 +11,8 @@ from pytest_calico_perf.report.words import mode_words
 
 HOST = str(Path.HOST_TO_HOST)
 # Told apart in grey and by any eye: of lines by their dashes.
-_DASHES: Mapping[Mode, list[int]] = {
+_DASHES: Mapping[str, list[int]] = {
+    HOST: [1, 1],
     Mode.BGP: [1, 0],
     Mode.IPIP: [6, 2],
     Mode.IPIP_CROSS_SUBNET: [6, 2, 1, 2],
@@ -49,10 +50,10 @@ def colours(modes: Iterable[str]) -> dict[str, list[str]]:
     }
 
 
-def dashes(modes: Iterable[Mode]) -> dict[str, list[Any]]:
-    """A Vega-Lite scale: mode to the dashes of its line."""
+def dashes(modes: Iterable[str]) -> dict[str, list[Any]]:
+    """A Vega-Lite scale: mode, or host-to-host, to the dashes of its line."""
     known = list(modes)
-    return {"domain": [mode_words(mode) for mode in known], "range": [_DASHES[mode] for mode in known]}
+    return {"domain": [label(mode) for mode in known], "range": [_DASHES[mode] for mode in known]}
 
 
 def label(mode: str) -> str:

@@ -41,7 +41,7 @@ def past(table: ProbeTable) -> Chart | None:
         says=f"{table.direction}. {by_path(said)}",
         how=f"[{scale.symbol}, {table.better} is better] Median and its interval, run by run, this one last. "
         "Runs of different days differ by more than the intervals say: the verdict allows for that.",
-        spec=_spec(rows, modes, order, scale.symbol),
+        spec=_spec(rows, modes, order, scale.symbol, list(map(str, table.paths))),
     )
 
 
@@ -59,7 +59,9 @@ def _drawn(summary: Summary, factor: float) -> Mapping[str, float]:
     }
 
 
-def _spec(rows: list[dict[str, Any]], modes: list[Mode], order: list[str], symbol: str) -> Mapping[str, Any]:
+def _spec(
+    rows: list[dict[str, Any]], modes: list[Mode], order: list[str], symbol: str, paths: list[str]
+) -> Mapping[str, Any]:
     x = {"field": "run", "type": "ordinal", "sort": order, "title": None, "axis": {"labelAngle": -45,
          "labelOverlap": True, "labelFontSize": 9}}  # fmt: skip
     colour = {"field": "mode", "type": "nominal", "scale": colours(modes)}
@@ -70,7 +72,7 @@ def _spec(rows: list[dict[str, Any]], modes: list[Mode], order: list[str], symbo
 
     return {
         "data": {"values": rows},
-        "facet": {"field": "path", "type": "nominal", "sort": None, "header": {"labelFontWeight": "bold"}},
+        "facet": {"field": "path", "type": "nominal", "sort": paths, "header": {"labelFontWeight": "bold"}},
         "columns": 2,
         "spec": {
             "width": _WIDTH,

@@ -42,7 +42,7 @@ def timeline(table: ProbeTable) -> Chart | None:
         says=f"{scale.symbol}, interval by interval, median of the rounds. {by_path(said)}",
         how=f"Rate in {scale.symbol} from a run's start to its end: the line is the median of the rounds, "
         "the band goes from the slowest to the fastest. A line that falls is a rate that does not hold.",
-        spec=_spec(rows, list(dict.fromkeys(modes)), scale.symbol),
+        spec=_spec(rows, list(dict.fromkeys(modes)), scale.symbol, list(map(str, table.paths))),
     )
 
 
@@ -75,7 +75,7 @@ def _band(lines: Sequence[list[float]], step: float) -> tuple[float, list[float]
     return step * group, [min(p) for p in points], [median(p) for p in points], [max(p) for p in points]
 
 
-def _spec(rows: list[dict[str, Any]], modes: list[Mode], symbol: str) -> Mapping[str, Any]:
+def _spec(rows: list[dict[str, Any]], modes: list[Mode], symbol: str, paths: list[str]) -> Mapping[str, Any]:
     x = {"field": "second", "type": "quantitative", "title": "seconds into the run", "axis": {"tickCount": 5},
          "scale": {"zero": True}}  # fmt: skip
     colour = {"field": "mode", "type": "nominal", "scale": colours(modes)}
@@ -85,7 +85,7 @@ def _spec(rows: list[dict[str, Any]], modes: list[Mode], symbol: str) -> Mapping
 
     return {
         "data": {"values": rows},
-        "facet": {"field": "path", "type": "nominal", "sort": None, "header": {"labelFontWeight": "bold"}},
+        "facet": {"field": "path", "type": "nominal", "sort": paths, "header": {"labelFontWeight": "bold"}},
         "columns": 2,
         "spec": {
             "width": _WIDTH,

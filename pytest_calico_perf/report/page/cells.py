@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_calico_perf.model import CellResult, RunRecord
+from pytest_calico_perf.model import CellResult, RunRecord, Unit
 from pytest_calico_perf.report import chart
 from pytest_calico_perf.report.facts import flatten, in_words
 from pytest_calico_perf.report.markup import element, grid, text
-from pytest_calico_perf.report.page.commands import commands, output_share
+from pytest_calico_perf.report.page.commands import commands, output_share, told_first
 from pytest_calico_perf.report.page.dead import diagnosis
 from pytest_calico_perf.report.page.parts import cell_id, outcome_mark, scrolling
-from pytest_calico_perf.report.table import base_result
+from pytest_calico_perf.report.table import base_result, only_looked_at
 from pytest_calico_perf.report.words import mode_words, ratio_words
 from pytest_calico_perf.stats import paired_ratio, summarize
 from pytest_calico_perf.units import Scale, format_value, scale_for
@@ -20,14 +20,26 @@ from pytest_calico_perf.units import Scale, format_value, scale_for
 # Drawn or told above, and long.
 _DRAWN = {"intervals", "percentiles", "interval_seconds"}
 
+# Details by name that are in the probe's own unit, and endings of names that do not say theirs.
+_OF_UNIT = {
+    Unit.SECOND: ("median", "p50", "p90", "p99", "min", "max", "mean", "jitter", "resolution"),
+    Unit.BIT_PER_SECOND: ("goodput", "sent", "received"),
+}
+_IN_BYTES = ("mss", "mtu")
+
 
 def cells(record: RunRecord, key: str) -> str:
     """The section: a line per cell in the order of the plan."""
     if not record.results:
         return ""
     share = output_share(record)
-    lines = [_cell(record, result, key, share) for result in record.results]
-    lead = "Each line opens to samples, the proof of the path, verdicts, and the commands with their output."
+    elsewhere = {cell: cell_id(key, first) for cell, first in told_first(record).items()}
+    lines = [
+        _cell(record, result, key, diagnosis(result.diagnosis, share, elsewhere.get(result.cell, "")), share)
+        for result in record.results
+    ]
+    inside = "the proof of the path" if only_looked_at(record) else "samples, the proof of the path, verdicts"
+    lead = f"Each line opens to {inside}, and the commands with their output."
     return element(
         "section",
         element("h3", "Every cell", id=f"{key}cells"),
@@ -58,7 +70,7 @@ def value_words(result: CellResult) -> str:
     return "; ".join(words)
 
 
-def _cell(record: RunRecord, result: CellResult, key: str, share: int) -> str:
+def _cell(record: RunRecord, result: CellResult, key: str, dead: str, share: int) -> str:
     samples = result.samples or result.wrong_samples
     shown = ""
     if samples:
@@ -74,9 +86,9 @@ def _cell(record: RunRecord, result: CellResult, key: str, share: int) -> str:
         " ",
         outcome_mark(result.outcome),
     )
-    parts = [*_said(result), *_figures(record, result), _evidence(result), diagnosis(result.diagnosis, share)]
+    parts = [*_said(result), *_figures(record, result), _evidence(result), dead]
     parts += [
-        _facts("What the tool said (SI units, median of the runs)", result.details),
+        _facts("What the tool said (median of the runs)", result.details, result.unit),
         commands(result.commands, share),
     ]
     # The id is inside, so that a link to it opens what is closed around it.
@@ -93,9 +105,11 @@ def _said(result: CellResult) -> list[str]:
     parts = []
     if result.verdicts:
         parts.append(verdicts(result))
+    elif result.diagnosis.get("sentence"):
+        pass  # which says the same, and more, right below
     elif result.reason:
         parts.append(element("p", text(result.reason), class_="reason"))
-    else:
+    elif result.samples:
         parts.append(
             element(
                 "p",
@@ -159,22 +173,44 @@ def _rounds(record: RunRecord, result: CellResult, scale: Scale) -> str:
         (text(title), *(text(scale.number(values.get(number))) for number in result.rounds))
         for title, values in columns
     ]
-    heads = (text(f"{scale.symbol}, round"), *(str(number) for number in result.rounds))
+    # A record counts from 0, people and the progress line from 1.
+    heads = (text(f"{scale.symbol}, round"), *(str(number + 1) for number in result.rounds))
     return scrolling(grid(heads, rows, class_="facts rounds"), f"{name_of(result)}: samples by round")
 
 
 def _evidence(result: CellResult) -> str:
-    facts = dict(result.evidence)
+    facts = _without_repeats(result.evidence)
     line = facts.pop("line", "")
     said = element("p", element("b", "Evidence:"), " ", text(line), class_="evidence") if line else ""
-    return said + _facts("What proves the path", facts)
+    return said + _facts("What proves the path", facts, result.unit)
 
 
-def _facts(title: str, facts: Mapping[str, Any]) -> str:
-    rows = [(text(_in_order(name)), text(value)) for name, value in flatten(_told(facts)).items()]
+def _without_repeats(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without what a look after the last round found as it was before the first."""
+    before, after = flatten(evidence), evidence.get("after")
+    facts = {name: value for name, value in evidence.items() if name != "after"}
+    if isinstance(after, Mapping):
+        changed = {name: value for name, value in flatten(after).items() if before.get(name) != value}
+        facts |= {f"after.{name}": value for name, value in changed.items()}
+    return facts
+
+
+def _facts(title: str, facts: Mapping[str, Any], unit: Unit) -> str:
+    rows = [
+        (text(f"{_in_order(name)}{_unit(name, unit)}"), text(value))
+        for name, value in flatten(_told(facts)).items()
+    ]
     if not rows:
         return ""
     return element("details", element("summary", text(title)), grid((), rows))
+
+
+def _unit(name: str, unit: Unit) -> str:
+    """` [s]` behind the name of a fact whose unit is known by it; figures are SI. Empty behind others."""
+    last = name.rpartition(".")[2]
+    if last in _OF_UNIT.get(unit, ()):
+        return f" [{unit}]"
+    return " [bytes]" if last.rpartition("_")[2] in _IN_BYTES else ""
 
 
 def _in_order(name: str) -> str:

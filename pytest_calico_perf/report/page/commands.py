@@ -6,20 +6,38 @@ from collections.abc import Mapping, Sequence
 from shlex import join
 from typing import Any
 
-from pytest_calico_perf.model import Ran, RunRecord
+from pytest_calico_perf.model import Cell, CellResult, Mode, Path, Ran, RunRecord
 from pytest_calico_perf.report.markup import element, preformatted, text
 from pytest_calico_perf.units import format_duration
 
 # What all outputs of a page may take together, in characters: a run of a hundred cells stays below 2 MB.
-_OUTPUT = 300_000
-_MOST, _LEAST = 4000, 200  # of one command
-_LONGEST_COMMAND = 1000
+_OUTPUT = 250_000
+_MOST, _LEAST = 4000, 100  # of one command
+_LONGEST_COMMAND = 400
 
 
 def output_share(record: RunRecord) -> int:
     """How many characters of each command's output are shown, so that the page stays small enough to mail."""
-    count = sum(len(result.commands) + len(result.diagnosis.get("commands", ())) for result in record.results)
+    elsewhere = told_first(record)
+    count = sum(len(result.commands) for result in record.results)
+    for result in record.results:
+        looked = result.diagnosis.get("commands")
+        if isinstance(looked, list | tuple) and result.cell not in elsewhere:
+            count += len(looked)
     return max(_LEAST, min(_MOST, _OUTPUT // max(1, count)))
+
+
+def told_first(record: RunRecord) -> dict[Cell, Cell]:
+    """Cells whose path in this mode was diagnosed once for all of its probes -> the first of them."""
+    first: dict[tuple[Path, Mode | None], CellResult] = {}
+    found = {}
+    for result in record.results:
+        if not result.diagnosis:
+            continue
+        known = first.setdefault((result.cell.path, result.cell.mode), result)
+        if known is not result and known.diagnosis == result.diagnosis:
+            found[result.cell] = known.cell
+    return found
 
 
 def commands(ran: Sequence[Ran], share: int) -> str:

@@ -25,7 +25,7 @@ from pytest_calico_perf.report.page.parts import (
     value,
 )
 from pytest_calico_perf.report.table import Control, Entry, ProbeTable, Table
-from pytest_calico_perf.report.words import mode_words
+from pytest_calico_perf.report.words import mode_words, shortened
 
 _CHARTS = (dots, distribution, timeline, past)
 _LONGEST_REASON = 140  # in the matrix; the cell's own part has all of it
@@ -57,8 +57,10 @@ def facts_section(table: FactsTable) -> str:
 
 def _section(table: ProbeTable, key: str, drawn: Sequence[str]) -> str:
     title = element("h3", text(table.probe), " ", element("span", text(table.meaning), class_="meaning"))
-    subtitle = ", ".join(filter(None, (table.direction, table.rounds)))
-    parts = [element("p", text(subtitle), class_="muted")]
+    # Of paths that were only looked at, or are all dead, there is no value to have a unit.
+    valued = table.summaries or any(entry.struck for entry in table.entries)
+    subtitle = ", ".join(filter(None, (table.direction, table.rounds))) if valued else ""
+    parts = [element("p", text(subtitle), class_="muted")] if subtitle else []
     if table.host:
         # Beside controls only why it failed: the values stand in their row.
         told = _failure(table.host.result, key) if table.controls else _inside(table, table.host, key)
@@ -126,8 +128,8 @@ def _link(cell: Cell, key: str, shown: str) -> str:
 
 
 def _failure(result: CellResult, key: str) -> list[str]:
-    reason = " ".join(result.reason.split())
-    short = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON].rstrip()}..."
+    # What is broken says more than what was noticed first, which the reason begins with.
+    short = shortened(str(result.diagnosis.get("sentence") or result.reason), _LONGEST_REASON)
     return [
         _link(result.cell, key, outcome_mark(result.outcome)),
         element("div", text(short), class_="reason") if short else "",

@@ -11,7 +11,7 @@ from pytest_calico_perf.report.facts import FactsTable, flatten, in_words
 from pytest_calico_perf.report.markup import element, grid, preformatted, text
 from pytest_calico_perf.report.page.matrix import facts_section
 from pytest_calico_perf.report.page.parts import mode_name, scrolling
-from pytest_calico_perf.report.table import Table
+from pytest_calico_perf.report.table import Table, only_looked_at
 from pytest_calico_perf.report.words import listed
 from pytest_calico_perf.units import format_duration, format_percent
 
@@ -55,20 +55,27 @@ def _overview(record: RunRecord) -> list[tuple[str, str]]:
         rows.append(
             ("measured between", listed(map(str, pair)) if isinstance(pair, list | tuple) else str(pair))
         )
-    rounds = profile.get("rounds")
+    rounds = None if only_looked_at(record) else profile.get("rounds")
     rows += [
-        ("profile", f"{profile.get('name') or 'without a name'}{f', {rounds} rounds' if rounds else ''}"),
+        ("profile", f"{profile.get('name') or 'without a name'}{_rounds(rounds)}"),
         (
             "warm-up",
-            f"{profile['warm_up_rounds']} rounds that count nowhere" if profile.get("warm_up_rounds") else "",
+            f"{_rounds(profile['warm_up_rounds'])}, counted nowhere".removeprefix(", ")
+            if rounds and profile.get("warm_up_rounds")
+            else "",
         ),
         ("started", record.started.replace("T", " ")),
         ("took", format_duration(record.wall_seconds)),
     ]
-    if record.wall_seconds > 0:
+    if record.wall_seconds > 0 and record.measuring_seconds > 0:
         share = format_percent(record.measuring_seconds / record.wall_seconds)
         rows.append(("of it measuring", f"{share} ({format_duration(record.measuring_seconds)})"))
     return [(text(name), text(value)) for name, value in rows if value]
+
+
+def _rounds(number: object) -> str:
+    """`, 6 rounds`; nothing where nobody said how many."""
+    return f", {number} round{'' if number == 1 else 's'}" if number else ""
 
 
 def _records_table(found: object, name: str) -> str:
@@ -119,14 +126,15 @@ def _pod_mtus(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _probes(record: RunRecord) -> str:
-    """The command line of every probe."""
+    """The command line of every probe that ran."""
+    ran = {result.cell.probe for result in record.results}
     probes = record.profile.get("probes")
     if not isinstance(probes, Mapping):
         return ""
     rows = [
         (text(name), element("code", text(told.get("command", ""))), text(told.get("rounds", "")))
         for name, told in probes.items()
-        if isinstance(told, Mapping)
+        if isinstance(told, Mapping) and name in ran
     ]
     return scrolling(grid(("probe", "command", "rounds"), rows), "probes") if rows else ""
 

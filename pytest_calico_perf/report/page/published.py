@@ -10,14 +10,15 @@ from pytest_calico_perf.report.page.parts import mode_name, outcome_mark, path_n
 from pytest_calico_perf.report.references import HOST, Reference, ReferenceRow, reference_rows, sentences
 from pytest_calico_perf.report.words import mode_words, number
 
-_HEADS = ("probe", "path", "mode", "divided by", "measured here", "published", "by", "remark")
+_HEADS = ("probe", "better", "path", "mode", "divided by", "measured here", "published", "by", "remark")
 
 
 def section(record: RunRecord, references: Sequence[Reference]) -> str:
     """The section; empty without references."""
     if not references:
         return ""
-    rows = [_row(row) for row in reference_rows(record, references)]
+    better = {result.cell.probe: result.better for result in record.results}
+    rows = [_row(row, better.get(row.probe, "")) for row in reference_rows(record, references)]
     said = [element("li", text(sentence)) for sentence in sentences(record, references)]
     table = (
         scrolling(grid(_HEADS, rows), "published figures")
@@ -25,14 +26,16 @@ def section(record: RunRecord, references: Sequence[Reference]) -> str:
         else element("p", "None of their figures is of a cell of this run.")
     )
     title = element("h3", "Beside published figures")
-    lead = "Ratios of other machines, kernels and packet sizes: to be read beside ours, never as limits."
+    lead = "Ratios of other machines, kernels and packet sizes: to be read beside ours, never as limits. "
+    lead += "In parentheses the 95 % interval."
     return element("section", title, element("p", lead, class_="muted"), table, element("ul", *said))
 
 
-def _row(row: ReferenceRow) -> tuple[str, ...]:
+def _row(row: ReferenceRow, better: str) -> tuple[str, ...]:
     measured = ratio_line(row.measured, "") if row.measured else outcome_mark(row.outcome)
     return (
         text(row.probe),
+        text(better),
         path_name(row.path),
         mode_name(row.mode),
         text("host-to-host" if row.base == HOST else mode_words(Mode(row.base))),

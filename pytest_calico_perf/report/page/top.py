@@ -19,14 +19,14 @@ _SIGNS = {
 _SAID = {Tone.GOOD: "good:", Tone.PLAIN: "", Tone.DOUBT: "in doubt:", Tone.BAD: "bad:"}
 
 
-def top(record: RunRecord) -> str:
-    """Title, sentence of verdict, circumstances."""
+def top(record: RunRecord, *, titled: bool) -> str:
+    """Title where it is `titled`, sentence of verdict, circumstances."""
     title = f"Calico modes on {record.cluster.get('name') or 'a cluster without a name'}"
     found = headline(record)
     counted = tally(record)
     return element(
         "header",
-        element("h2", text(title)),
+        element("h2", text(title)) if titled else "",
         _sentence(found),
         element("p", " &middot; ".join(text(word) for word in _circumstances(record)), class_="muted"),
         element("p", text(f"Verdicts: {counted}"), class_="muted") if counted else "",
@@ -40,16 +40,14 @@ def top(record: RunRecord) -> str:
 
 
 def _sentence(found: Headline) -> str:
-    """Clause by clause, each on its own line with a sign; together they are the sentence."""
+    """Clause by clause, each a sentence on its own line with a sign."""
     lines = []
-    for nth, clause in enumerate(found.clauses):
-        words = clause.text if nth else f"{clause.text[0].upper()}{clause.text[1:]}"
-        end = "." if nth == len(found.clauses) - 1 else ";"
+    for clause in found.clauses:
+        words = f"{clause.text[0].upper()}{clause.text[1:].rstrip('.')}."
+        quiet = " quiet" if clause.quiet else ""
         mark = element("span", _SIGNS[clause.tone], class_="sign", aria_hidden="true")
         said = hidden(_SAID[clause.tone]) + " " if _SAID[clause.tone] else ""
-        lines.append(
-            element("span", mark, " ", said, text(words.rstrip(".") + end), class_=f"clause {clause.tone}")
-        )
+        lines.append(element("span", mark, " ", said, text(words), class_=f"clause {clause.tone}{quiet}"))
     return element("p", " ".join(lines), class_=f"headline {found.tone}")
 
 
@@ -60,6 +58,6 @@ def _circumstances(record: RunRecord) -> list[str]:
         f"started {record.started.replace('T', ' ')}",
         f"took {format_duration(record.wall_seconds)}",
     ]
-    if record.wall_seconds > 0:
+    if record.wall_seconds > 0 and record.measuring_seconds > 0:
         words.append(f"{format_percent(record.measuring_seconds / record.wall_seconds)} of it measuring")
     return [word for word in words if word]

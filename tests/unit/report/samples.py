@@ -12,6 +12,7 @@ UNITS = {
     "http": (Unit.REQUEST_PER_SECOND, Better.HIGHER),
     "connect": (Unit.CONNECTION_PER_SECOND, Better.HIGHER),
     "link": (Unit.BIT_PER_SECOND, Better.HIGHER),
+    "reachability": (Unit.SECOND, Better.LOWER),
 }
 HOST = {"ping": 9e-6, "tcp": 17.2e9, "http": 21_000.0, "connect": 14_000.0}
 SHARE = {  # of host-to-host

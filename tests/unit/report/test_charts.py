@@ -174,6 +174,38 @@ def test_thinning_keeps_both_ends():
     assert thinned([1.0, 2.0], 5) == [1.0, 2.0]
 
 
+def test_paths_are_drawn_in_the_order_of_the_table():
+    paths = (Path.POD_TO_POD, Path.HOST_TO_POD, Path.POD_TO_HOST)
+
+    def told(result):
+        runs = ({"percentiles": [1e-5, 2e-5], "interval_seconds": 0.5, "intervals": [1e9, 2e9]},)
+        earlier = PastValue("2026-11-20 02:00 UTC", summarize(result.samples))
+        return dataclasses.replace(result, runs=runs, past=(earlier,) if result.cell.mode else ())
+
+    for probe, draw in (("tcp", dots), ("tcp", past), ("tcp", timeline), ("ping", distribution)):
+        record = samples.record(probes=(probe,), paths=paths)
+        made = comparison(dataclasses.replace(record, results=tuple(map(told, record.results))))[0]
+        facet = draw(made).spec["facet"]
+        assert (
+            facet.get("row", facet)["sort"] == [str(path) for path in made.paths] == [str(p) for p in paths]
+        )
+        heads = [t for t in drawn(draw(made)).stripped_strings if t in {str(p) for p in paths}]
+        assert heads == [str(path) for path in paths]
+
+
+def test_the_spread_of_echoes_has_the_hosts_beside_it():
+    def with_times(result):
+        pace = 1e-6 if result.cell.mode is None else 1e-4
+        return dataclasses.replace(result, runs=({"percentiles": [pace * n for n in range(1, 101)]},))
+
+    chart = distribution(changed("ping", with_times))
+    hosts = [row for row in chart.spec["data"]["values"] if row["mode"] == "host-to-host"]
+    assert {row["path"] for row in hosts} == {str(path) for path in samples.SHARE}
+    assert "host-to-host half within 0.05" in chart.says
+    assert "the same in every part" in chart.how
+    assert "var(--host)" in figures([chart])[0]
+
+
 def test_units_other_than_time_have_no_spread_of_round_trips():
     found = table("http")
     assert found.unit is not Unit.SECOND

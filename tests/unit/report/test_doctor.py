@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_calico_perf.diagnosis.finding import Check, Diagnosis, Fault, Finding, Link, State
 from pytest_calico_perf.model import Better, Cell, CellResult, Mode, Outcome, Path, RunRecord, Unit
-from pytest_calico_perf.report.doctor import closing, details, examined, in_short, tally
+from pytest_calico_perf.report.doctor import closing, details, examined, footnote, in_short, tally
 
 BLOCKED = Fault(
     "bgp-port-blocked",
@@ -123,10 +123,16 @@ def test_in_short_each_path_is_told_once():
     assert in_short([WHOLE], 200) == []
     assert in_short([*cells, WHOLE], 200) == [
         "",
-        "pod-to-pod bgp: no BGP session comes up between node1 and node2",
+        "pod-to-pod bgp: unreachable",
         "  do: open 179",
         "  would work, as far as was seen: vxlan",
     ]
+
+
+def test_a_footnote_is_symptom_and_sentence_and_without_a_diagnosis_the_reason():
+    assert footnote(dead(ONE)) == f"{SILENT}; no BGP session comes up between node1 and node2"
+    assert footnote(dead()).count(SILENT) == 1
+    assert footnote(result(Outcome.UNSUPPORTED, reason="one subnet")) == "one subnet"
 
 
 def test_the_tally():

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_calico_perf.model import Mode, Outcome, Path, Ratio, RunRecord, Verdict
+from pytest_calico_perf.examination import PROBE
+from pytest_calico_perf.model import Cell, Mode, Outcome, Path, Ratio, RunRecord, Verdict
 from pytest_calico_perf.report.headline import Tone, headline
-from pytest_calico_perf.report.words import listed, ratio_numbers, ratio_words
+from pytest_calico_perf.report.table import LOOK_PROBE
+from pytest_calico_perf.report.words import listed, ratio_numbers, ratio_words, shortened
 from tests.unit.report import samples
 from tests.unit.report.test_terminal import with_failures
 
@@ -58,16 +62,122 @@ def test_throughput_speaks_before_latency_whatever_was_measured_first():
     assert "round trip" in clauses[1].text
 
 
-def test_noise_is_no_difference():
-    text = said(samples.record(modes=TWO, probes=("tcp",), noise=0.9))
-    assert "is not shown to move more than" in text
-    assert " moves " not in text
+def of_rounds(modes: Sequence[Mode], factors: Mapping[Mode, Sequence[float]]) -> RunRecord:
+    """TCP pod-to-pod whose rounds are these multiples of 1 Gbit/s."""
+    results = [
+        samples.failed("tcp", Path.POD_TO_POD, mode, Outcome.OK, "", [f * 1e9 for f in factors[mode]])
+        for mode in modes
+    ]
+    return samples.record(modes=tuple(modes), results=results)
 
 
-def test_one_round_shows_no_difference():
-    text = said(samples.record(probes=("tcp",), rounds=1))
-    assert text.startswith("BGP is not shown to move more than IPIP or VXLAN pod-to-pod: 1.5")
-    assert "(one round, no interval)" in text
+def test_noise_is_no_difference_told_in_the_direction_of_the_table():
+    even = {Mode.IPIP: (9, 12, 10, 11), Mode.BGP: (11, 10, 12, 9.5)}
+    assert said(of_rounds(TWO, even)).startswith(
+        "No difference shown between IPIP and BGP pod-to-pod in throughput: BGP 1.01 times IPIP (95 %: 0.73 to 1.41);"
+    )
+    assert said(of_rounds(TWO[::-1], even)).startswith(
+        "No difference shown between BGP and IPIP pod-to-pod in throughput: IPIP 0.99 times BGP (95 %: 0.71 to 1.37);"
+    )
+
+
+def test_what_shows_no_difference_is_named():
+    text = said(samples.record(modes=TWO, probes=("tcp", "ping"), rounds=1))
+    assert "differ pod-to-pod in throughput; too few rounds" in text
+    assert "differ pod-to-pod in round-trip time;" in text
+
+
+def test_too_few_rounds_are_told_without_a_figure():
+    modes = (Mode.BGP, Mode.IPIP, Mode.VXLAN)
+    wild = of_rounds(modes, {Mode.BGP: (1, 9, 2), Mode.IPIP: (8, 1, 3), Mode.VXLAN: (2, 5, 1)})
+    for record in (samples.record(probes=("tcp",), rounds=1), wild):
+        text = said(record)
+        assert text.startswith(
+            "Too few rounds to say whether BGP, IPIP and VXLAN differ pod-to-pod in throughput;"
+        )
+        assert " times " not in text
+
+
+def test_a_difference_of_unknown_size_is_told_without_its_size():
+    modes = (Mode.BGP, Mode.IPIP)
+    text = said(of_rounds(modes, {Mode.BGP: (2, 40, 3, 90), Mode.IPIP: (1, 1, 1, 1)}))
+    assert text.startswith("Too few rounds to say whether BGP and IPIP differ pod-to-pod in throughput;")
+    shown = said(of_rounds(modes, {Mode.BGP: (3, 9, 30, 60, 9), Mode.IPIP: (1, 1, 1, 1, 1)}))
+    assert shown.startswith("BGP is shown to move more than IPIP pod-to-pod, too few rounds to say how much;")
+
+
+def test_who_is_behind_is_told_before_who_is_not_told_apart():
+    modes = (Mode.BGP, Mode.IPIP, Mode.VXLAN)
+    even = {Mode.BGP: (10, 10.1, 9.9), Mode.IPIP: (10.2, 9.9, 10.1), Mode.VXLAN: (5, 5.1, 4.9)}
+    text = said(of_rounds(modes, even))
+    assert re.match(
+        r"BGP moves 2\.\d+ times what VXLAN moves pod-to-pod \(95 %: [^)]*\); "
+        r"no difference shown between BGP and IPIP: IPIP 1\.\d+ times BGP \(95 %: 0\.",
+        text,
+    ), text
+
+
+def test_what_is_bad_follows_at_once_and_leads_where_nobody_is_ahead():
+    record = samples.record(modes=TWO, probes=("tcp", "ping"))
+    dead = samples.failed("http", Path.POD_TO_POD, Mode.BGP, Outcome.UNREACHABLE, "since")
+    ahead = headline(dataclasses.replace(record, results=(*record.results, dead))).clauses
+    assert [clause.tone for clause in ahead[:3]] == [Tone.PLAIN, Tone.BAD, Tone.PLAIN]
+    even = samples.record(modes=TWO, probes=("tcp",), noise=0.9)
+    undecided = headline(dataclasses.replace(even, results=(*even.results, dead))).clauses
+    assert undecided[0].text == "1 path is dead: pod-to-pod in BGP"
+
+
+def test_what_the_run_does_not_say_comes_last_and_quietly():
+    clauses = headline(samples.record(interrupted=True)).clauses
+    assert [clause.quiet for clause in clauses] == [False] * (len(clauses) - 1) + [True]
+    assert clauses[-1].text == "not compared with an earlier run"
+
+
+def looked(*outcomes: Outcome) -> RunRecord:
+    """A record of --calico-diagnose."""
+    results = [
+        dataclasses.replace(
+            samples.failed("tcp", path, Mode.BGP, outcome, "since" if outcome is not Outcome.OK else ""),
+            cell=Cell(PROBE, path, Mode.BGP),
+        )
+        for path, outcome in zip(samples.SHARE, outcomes, strict=False)
+    ]
+    return samples.record(modes=(Mode.BGP,), results=results)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "text", "tone"),
+    [
+        ((Outcome.OK,), "1 of 1 path carries payload.", Tone.GOOD),
+        ((Outcome.OK, Outcome.OK), "2 of 2 paths carry payload.", Tone.GOOD),
+        (
+            (Outcome.OK, Outcome.OK, Outcome.UNREACHABLE),
+            "1 of 3 paths is dead: pod-to-pod in BGP; 2 of 3 paths carry payload.",
+            Tone.BAD,
+        ),
+        (
+            (Outcome.WRONG_PATH, Outcome.TOOL_ERROR),
+            (
+                "1 of 2 paths is not the mode's: host-to-pod in BGP; "
+                "1 of 2 paths could not be looked at: pod-to-host in BGP; 0 of 2 paths carry payload."
+            ),
+            Tone.BAD,
+        ),
+    ],
+)
+def test_paths_that_were_only_looked_at_are_counted(outcomes, text, tone):
+    found = headline(looked(*outcomes))
+    assert (found.sentence, found.tone) == (text, tone)
+
+
+def test_the_probe_of_a_look_is_known_by_its_name():
+    assert LOOK_PROBE == PROBE
+
+
+def test_a_run_that_only_explained_is_no_failure():
+    found = headline(samples.record(results=[], command=("pytest", "--calico-explain")))
+    assert found.sentence == "Only explanations were asked for: nothing was to be measured."
+    assert found.tone is Tone.PLAIN
 
 
 def test_a_single_mode_is_told_by_its_value_and_its_share_of_the_hosts():
@@ -132,7 +242,7 @@ def test_a_run_that_measured_nothing_says_why():
 
 
 def test_a_run_cut_short_says_so():
-    assert said(samples.record(interrupted=True)).endswith("; the run was cut short.")
+    assert "; the run was cut short; " in said(samples.record(interrupted=True))
 
 
 def test_the_worst_clause_gives_the_tone():
@@ -144,7 +254,7 @@ def test_the_worst_clause_gives_the_tone():
 def test_any_outcome_of_all_cells_has_a_sentence(outcome):
     failed = [samples.failed("tcp", Path.POD_TO_POD, mode, outcome, "since") for mode in TWO]
     text = said(samples.record(modes=TWO, results=failed))
-    assert text[0].isupper()
+    assert text[0].isupper() or text[0].isdigit()
     assert text.endswith(".")
 
 
@@ -179,3 +289,15 @@ def test_lists_read_as_people_write_them():
         "a and b",
         "a, b and c",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("one  two\nthree", "one two three"),
+        ("one two, three four", "one two ..."),
+        ("x" * 30, "x" * 13 + " ..."),
+    ],
+)
+def test_what_is_too_long_is_cut_behind_a_word(words, shown):
+    assert shortened(words, 13) == shown

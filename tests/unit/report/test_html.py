@@ -19,6 +19,8 @@ from pytest_calico_perf.report.html import (
 from pytest_calico_perf.report.html import (
     test_id_cell as id_cell,
 )
+from pytest_calico_perf.report.words import ratio_numbers
+from pytest_calico_perf.stats import paired_ratio
 from tests.unit.report import samples
 from tests.unit.report.test_terminal import HOSTILE, paces, slow_host, with_failures, without_control
 
@@ -193,6 +195,35 @@ def test_every_outcome_is_told_with_its_reason():
     assert dead.select_one(".value") is None
 
 
+def test_the_matrix_shows_what_is_broken_cut_behind_a_word():
+    dead = samples.failed(
+        "tcp", Path.POD_TO_POD, Mode.BGP, Outcome.UNREACHABLE, "no payload " + "at all " * 40
+    )
+    found = {"sentence": "node1 has no BGP session with node2 " + "because port 179 is blocked " * 9}
+    for result, begin in (
+        (dead, "no payload at all"),
+        (dataclasses.replace(dead, diagnosis=found), "node1 has no BGP"),
+    ):
+        reason = soup(render(samples.record(results=[result]))).select_one("table.cells .reason").get_text()
+        assert reason.startswith(begin)
+        assert len(reason) <= 144
+        whole = found["sentence"] if result.diagnosis else dead.reason
+        assert reason.endswith(" ...")
+        assert whole.startswith(f"{reason.removesuffix(' ...')} ")
+
+
+def test_a_block_within_a_page_of_the_same_title_has_none():
+    assert soup(render(samples.record())).h2.get_text() == "Calico modes on lab"
+    assert soup(render(samples.record(), titled=False)).h2 is None
+
+
+def test_every_clause_is_a_sentence_and_the_quiet_one_small():
+    clauses = soup(render(samples.record())).select(".headline .clause")
+    assert len(clauses) == 3
+    assert all(clause.get_text().endswith(".") for clause in clauses)
+    assert [("quiet" in clause["class"]) for clause in clauses] == [False, False, True]
+
+
 def test_a_run_cut_short_says_so():
     assert "cut short" in soup(render(samples.record(interrupted=True))).get_text()
     assert "cut short" not in soup(render(samples.record())).get_text()
@@ -284,3 +315,11 @@ def test_details_of_a_failure_a_single_sample_and_equal_samples():
     for values in ((5e9,), (5e9, 5e9)):
         drawn = soup(details_html(samples.failed("tcp", Path.POD_TO_POD, Mode.BGP, Outcome.OK, "", values)))
         assert len(drawn.select("circle")) == len(values)
+
+
+def test_ratios_are_rounded_as_on_the_page():
+    result = next(r for r in samples.record(probes=("tcp",), noise=0.9).results if r.control)
+    value, low, high = ratio_numbers(paired_ratio(result.control, result.by_round))
+    shown = soup(row_cells(result)[2])
+    shown.span.decompose()  # what the column is sorted by
+    assert shown.get_text() == f"{value} ({low} to {high})"

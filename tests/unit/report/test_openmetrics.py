@@ -11,8 +11,10 @@ from prometheus_client.openmetrics import parser as openmetrics
 
 from pytest_calico_perf.model import Mode, Outcome, Path
 from pytest_calico_perf.report.openmetrics import exposition
+from pytest_calico_perf.report.table import LOOK_PROBE
 from pytest_calico_perf.stats import paired_ratio, summarize
 from tests.unit.report import made, samples
+from tests.unit.report.test_spreadsheet import without_host_to_host
 from tests.unit.report.test_terminal import with_failures
 
 THROUGHPUT = "calico_perf_throughput_bytes_per_second"
@@ -104,6 +106,36 @@ def test_a_run_that_measured_nothing_says_so():
     assert value(found, "calico_perf_run_broken", cluster="lab") == 1
     assert value(found, "calico_perf_run_interrupted", cluster="lab") == 1
     assert value(found, "calico_perf_run_duration_seconds", cluster="lab") == 171
+
+
+def test_the_way_back_and_the_control_have_series_of_their_own():
+    record = without_host_to_host()
+    found = parsed(record)
+    first = record.results[0]
+    labels = {"cluster": "lab", "probe": "tcp", "path": "pod-to-pod", "mode": "bgp", "stat": "median"}
+    back = summarize([run["reverse"]["goodput"] for run in first.runs])
+    assert value(found, THROUGHPUT, direction="reverse", **labels) == back.median / 8
+    assert value(found, THROUGHPUT, **labels) == summarize(first.samples).median / 8
+    hosts = {"cluster": "lab", "probe": "tcp", "path": "host-to-host", "stat": "median"}
+    control = summarize(list(first.control.values()))
+    assert value(found, THROUGHPUT, beside="pod-to-pod", **hosts) == control.median / 8
+    assert value(found, THROUGHPUT, **hosts) is None
+
+
+def test_a_diagnosis_says_which_paths_are_alive_and_counts_no_rounds():
+    outcomes = {Mode.BGP: Outcome.OK, Mode.IPIP: Outcome.UNREACHABLE, Mode.VXLAN: Outcome.TOOL_ERROR}
+    looked = [
+        samples.failed("ping", Path.POD_TO_POD, mode, outcome, "") for mode, outcome in outcomes.items()
+    ]
+    looked = [dataclasses.replace(r, cell=dataclasses.replace(r.cell, probe=LOOK_PROBE)) for r in looked]
+    found = parsed(samples.record(results=looked))
+    alive = {
+        dict(labels)["mode"]: state
+        for (name, labels), state in found.items()
+        if name == "calico_perf_path_alive"
+    }
+    assert alive == {"bgp": 1.0, "ipip": 0.0}
+    assert not any(name == "calico_perf_cell_rounds" for name, _ in found)
 
 
 @pytest.mark.parametrize(

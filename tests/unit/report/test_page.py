@@ -7,7 +7,10 @@ import dataclasses
 import pytest
 from bs4 import BeautifulSoup
 
-from pytest_calico_perf.model import Mode, Outcome, Path, Ran, Verdict
+from pytest_calico_perf.cluster.recording import shortened
+from pytest_calico_perf.model import Cell, Mode, Outcome, Path, Ran, Verdict
+from pytest_calico_perf.reachability import Symptom
+from pytest_calico_perf.report.html import render
 from pytest_calico_perf.report.markup import preformatted
 from pytest_calico_perf.report.page.cells import cells
 from pytest_calico_perf.report.page.commands import output_share
@@ -69,8 +72,9 @@ def test_a_cell_is_a_line_that_opens():
 
 
 def test_samples_stand_round_by_round_beside_what_they_were_divided_by():
+    # The made-up record counts from 1, a real one from 0: people read one more than what is recorded.
     table = of_one().select_one("table.rounds")
-    assert [th.get_text() for th in table.thead.find_all("th")] == ["Gbit/s, round", *map(str, range(1, 11))]
+    assert [th.get_text() for th in table.thead.find_all("th")] == ["Gbit/s, round", *map(str, range(2, 12))]
     rows = {
         row.th.get_text(): [td.get_text() for td in row.find_all("td")] for row in table.tbody.find_all("tr")
     }
@@ -91,7 +95,7 @@ def test_remarks_and_evidence_are_sentences_of_their_own():
     text = line.get_text(" ", strip=True)
     assert "Remark: the client was busy" in text
     assert "Evidence: it went by tunl0" in text
-    assert "What proves the path mss 1428" in text
+    assert "What proves the path mss [bytes] 1428" in text
 
 
 def test_commands_can_be_copied_and_say_where_and_how_often_they_ran():
@@ -109,15 +113,50 @@ def test_long_output_is_cut_in_the_middle_and_says_so():
     shown = preformatted("begin " + "x" * 10_000 + " end", 300)
     assert shown.startswith("begin")
     assert shown.endswith(" end")
-    assert "9710 characters are left out here" in shown
+    assert "[... 9710 characters left out ...]" in shown
     assert preformatted("<b>\x1b[31m", 100) == "&lt;b&gt;�[31m"
 
 
-@pytest.mark.parametrize(("commands", "share"), [(0, 4000), (10, 4000), (300, 1000), (10_000, 200)])
+def test_what_was_cut_when_recorded_is_cut_once():
+    recorded = shortened("begin " + "x" * 20_000 + " end", 8000)
+    shown = preformatted(recorded, 300)
+    assert shown.count("left out") == 1
+    head, tail = shown.split("\n[... 19710 characters left out ...]\n")
+    assert (len(head), len(tail)) == (200, 100)
+    assert (head[:6], tail[-4:]) == ("begin ", " end")
+    assert preformatted(recorded, 9000) == recorded
+
+
+@pytest.mark.parametrize(("commands", "share"), [(0, 4000), (10, 4000), (250, 1000), (10_000, 100)])
 def test_the_more_commands_the_less_of_each_output(commands, share):
     ran = (Ran("a", ("x",), 0, 1.0, ""),) * commands
     record = samples.record(results=[dataclasses.replace(samples.link(), commands=ran)])
     assert output_share(record) == share
+
+
+def test_figures_of_a_tool_have_their_unit():
+    details = {"goodput": 9e9, "warm_up_seconds": 0.2, "retransmits": 3.0, "reverse": {"goodput": 8e9}}
+    text = of_one(details=details).get_text(" ", strip=True)
+    for words in ("goodput [bit/s] 9000000000", "warm up seconds 0.2", "retransmits 3",
+                  "reverse goodput [bit/s] 8000000000"):  # fmt: skip
+        assert words in text
+
+
+def test_what_was_found_after_the_last_round_is_shown_where_it_changed():
+    route = {"device": "tunl0", "mtu": 1480}
+    changed = {"forward": {**route, "device": "eth0"}, "backward": route}
+    text = of_one(
+        evidence={
+            "forward": route,
+            "backward": route,
+            "after": changed,
+            "tunnel_packets": {"ipip": {"after": 3}},
+        }
+    ).get_text(" ", strip=True)
+    assert "after forward device eth0" in text
+    assert "after backward" not in text
+    assert text.count("1480") == 2
+    assert "tunnel packets ipip after 3" in text
 
 
 def test_what_is_drawn_is_not_listed_again():
@@ -141,21 +180,129 @@ def test_a_diagnosis_says_what_is_broken_what_shows_it_and_what_to_do():
     text = told(diagnosis(DIAGNOSIS, 1000))
     for words in (
         "no BGP session between node1 and node2",
-        "BGP is blocked node1 cannot connect birdc says Connect No routes.",
+        "BGP is blocked birdc says Connect No routes.",
         "What to do: open TCP port 179",
-        "Works as things are: VXLAN",
-        "What was noticed first: small-ping: no reply",
+        "Would work, as far as was seen: VXLAN",
+        "What was noticed first: a small ping: no reply",
         "Could not be looked at: filter of node2: no permission",
         "$ birdc show protocols up",
     ):
         assert words in text
+    assert "node1 cannot connect" not in text  # the sentence has said it
     assert diagnosis({}, 1000) == ""
+
+
+def test_a_dead_cell_says_the_same_once():
+    said = "a small ping to pod b got no answer"
+    found = {**DIAGNOSIS, "said": said}
+    reason = f"pod a: {said}: {DIAGNOSIS['sentence']}; {DIAGNOSIS['remedy']}"
+    line = of_one(
+        outcome=Outcome.UNREACHABLE, samples=(), rounds=(), control={}, reason=reason, diagnosis=found
+    )
+    text = line.get_text(" ", strip=True)
+    for words in (said, DIAGNOSIS["sentence"], DIAGNOSIS["remedy"]):
+        assert text.count(words) == 1, words
+    bare = of_one(outcome=Outcome.UNREACHABLE, samples=(), rounds=(), control={}, reason=reason)
+    assert reason in bare.get_text()
+
+
+def test_of_several_findings_each_says_what_is_broken():
+    findings = [*DIAGNOSIS["findings"], {"title": "MTU", "broken": "eth0 takes 1400 bytes"}]
+    text = told(diagnosis({**DIAGNOSIS, "findings": findings}, 1000))
+    assert "BGP is blocked node1 cannot connect" in text
+    assert "MTU eth0 takes 1400 bytes" in text
+
+
+@pytest.mark.parametrize("symptom", list(Symptom))
+def test_every_symptom_has_words(symptom):
+    text = told(diagnosis({**DIAGNOSIS, "symptom": str(symptom)}, 1000))
+    assert str(symptom) not in text
+
+
+def dead_run(probes=("tcp", "http"), found=None):
+    """A run all of whose cells are dead, each path diagnosed once per mode."""
+    modes, paths = tuple(Mode)[:5], (*list(samples.SHARE)[:3], Path.POD_TO_SERVICE)
+    results = [
+        dataclasses.replace(
+            samples.failed("tcp", path, mode, Outcome.UNREACHABLE, "no reply\n" * 40),
+            cell=Cell(probe, path, mode),
+            diagnosis={**(found or DIAGNOSIS), "path": str(path), "mode": str(mode)},
+        )
+        for probe in probes
+        for path in paths
+        for mode in modes
+    ]
+    return samples.record(modes=modes, results=results)
+
+
+def test_looks_and_commands_are_shown_once_for_all_probes_of_a_path():
+    page = soup(cells(dead_run(), "k-"))
+    first, second = (page.find(id=f"k-cell-{probe}-pod-to-pod-ipip") for probe in ("tcp", "http"))
+    assert "$ birdc show protocols" in first.get_text()
+    assert "$ birdc" not in second.get_text()
+    assert second.select_one(".dead a")["href"] == "#k-cell-tcp-pod-to-pod-ipip"
+    for cell in (first, second):  # what is broken and what to do is said in each
+        assert "no BGP session between node1 and node2" in cell.get_text()
+        assert "Could not be looked at" in cell.get_text()
+
+
+def test_another_diagnosis_of_the_same_path_keeps_its_commands():
+    run = dead_run()
+    changed = dataclasses.replace(run.results[-1], diagnosis={**DIAGNOSIS, "said": "other"})
+    page = cells(dataclasses.replace(run, results=(*run.results[:-1], changed)), "")
+    assert page.count("$ birdc show protocols") == 20 + 1
+
+
+def test_a_hundred_dead_cells_are_small_enough_to_mail():
+    commands = [
+        {"endpoint": f"node{n % 3}", "argv": ["ip", "-j", "route", "get", f"198.19.2.{n}"], "exit_code": 0,
+         "seconds": 0.1, "output": f'{{"n": {n}, "dev": "tunl0"}}\n' * 300, "times": 1}
+        for n in range(60)
+    ]  # fmt: skip
+    checks = [
+        {"link": "route", "where": f"node{n}", "state": "ok", "says": f"198.19.{n}.0/26 via eth0 " * 4}
+        for n in range(30)
+    ]
+    run = dead_run(
+        ("ping", "tcp", "tcp-parallel", "http", "connect"),
+        {**DIAGNOSIS, "commands": commands, "checks": checks},
+    )
+    ran = tuple(Ran("pod client", ("ping", "-c", str(n)), 1, 1.0, "no answer\n" * 800) for n in range(8))
+    results = tuple(dataclasses.replace(result, commands=ran) for result in run.results)
+    assert len(results) == 100
+    page = render(dataclasses.replace(run, results=results))
+    assert len(page.encode()) < 2_000_000
+    assert soup(page).get_text().count("ip -j route get 198.19.2.59") == 20
 
 
 @pytest.mark.parametrize("value", [None, 1, "x", [1], ["x"], {}, [{}], [None]])
 @pytest.mark.parametrize("key", sorted(DIAGNOSIS))
 def test_a_diagnosis_read_from_a_file_may_hold_anything(key, value):
     assert soup(diagnosis({**DIAGNOSIS, key: value}, 1000)).select_one(".dead")
+
+
+# -- paths that were only looked at -------------------------------------------------------------------
+
+
+def test_paths_that_were_only_looked_at_have_no_words_of_measuring():
+    results = [
+        dataclasses.replace(
+            samples.failed("ping", path, Mode.BGP, outcome, ""), cell=Cell("reachability", path, Mode.BGP)
+        )
+        for path, outcome in ((Path.HOST_TO_POD, Outcome.OK), (Path.POD_TO_POD, Outcome.UNREACHABLE))
+    ]
+    record = samples.record(
+        modes=(Mode.BGP,),
+        results=results,
+        measuring_seconds=0.0,
+        profile={"name": "quick", "rounds": 6, "probes": {"tcp": {"command": "iperf3", "rounds": 6}}},
+    )
+    page = soup(render(record))
+    page.style.decompose()
+    text = page.get_text(" ", strip=True)
+    assert "reachability whether paths carry payload" in text
+    for words in ("is better", "median", "round", "iperf3", "of it measuring", "demanded", "Gbit/s"):
+        assert words not in text, words
 
 
 # -- where and how -----------------------------------------------------------------------------------
@@ -197,8 +344,18 @@ def test_what_somebody_needs_to_repeat_it_is_there():
         "tcp iperf3 -t 1 6",
         "of it measuring 85.5 % (2 min 26 s)",
         "TCP segmentation offload on on",
+        "warm-up 1 round, counted nowhere",
     ):
         assert words in text, words
+    assert "quick, 1 round" in (one := where(profile={"name": "quick", "rounds": 1}))
+    assert "1 rounds" not in one
+
+
+def test_only_probes_that_ran_are_listed():
+    probes = {name: {"command": f"{name} HOST", "rounds": 6} for name in ("tcp", "connect")}
+    text = where(probes=("tcp",), profile={"name": "quick", "rounds": 6, "probes": probes})
+    assert "tcp HOST" in text
+    assert "connect HOST" not in text
 
 
 @pytest.mark.parametrize(
@@ -218,6 +375,10 @@ def test_published_figures_stand_beside_the_measured_with_their_caveats():
     record = samples.record(probes=("tcp",), modes=(Mode.IPIP, Mode.BGP))
     page = soup(section(record, references))
     assert len(page.select("tbody tr")) == len(reference_rows(record, references)) > 0
+    heads = [th.get_text() for th in page.select("thead th")]
+    better = {row.find_all("td")[heads.index("better") - 1].get_text() for row in page.select("tbody tr")}
+    assert better == {"higher"}
+    assert "In parentheses the 95 % interval" in page.get_text()
     for reference in references:
         assert " ".join(reference.caveats[0].split()).rstrip(".") in page.get_text()
     assert section(record, ()) == ""

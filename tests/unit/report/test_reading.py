@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from pytest_calico_perf.report.records import SCHEMA, document, write
 from tests.unit.report import made, samples
 from tests.unit.report.test_terminal import with_failures
 
+RAN = {"endpoint": "node1", "argv": ["ip"], "exit_code": 0, "seconds": 0.1, "output": ""}
 NEW_IN_2 = ("diagnosis", "remarks", "wrong_samples", "commands", "past")
 
 
@@ -103,6 +105,35 @@ def drop(*path):
         pytest.param(change_cell(samples=[0.0] * 10), ": cells[1].samples[0]: ", id="zero"),
         pytest.param(change_cell(samples=[1e9]), ": cells[1]: .*one round number for each", id="unequal"),
         pytest.param(change_cell(mode=None), ": cells[1]: .*host-to-pod needs a mode", id="no-mode"),
+        pytest.param(change_cell(samples=[5e-324] * 10), ": cells[1].samples[0]: ", id="tiny"),
+        pytest.param(change_cell(samples=[1.7e308] * 10), ": cells[1].samples[0]: ", id="huge"),
+        pytest.param(
+            change_cell(diagnosis={"commands": 5}), ": cells[1].diagnosis.commands: ", id="commands-5"
+        ),
+        pytest.param(
+            change_cell(diagnosis={"commands": None}), ": cells[1].diagnosis.commands: ", id="commands-null"
+        ),
+        *(
+            pytest.param(
+                change_cell(diagnosis={"commands": [{**RAN, "seconds": seconds}]}),
+                ": cells[1].diagnosis.commands[0].seconds: ",
+                id=f"seconds-{name}",
+            )
+            for name, seconds in {
+                "nan": math.nan,
+                "infinite": math.inf,
+                "negative": -1.0,
+                "bignum": 10**400,
+            }.items()
+        ),
+        pytest.param(
+            change_cell(runs=[{"intervals": [10**400]}]),
+            ": cells[1].runs[0].intervals[0]: .*not finite, or too large",
+            id="bignum",
+        ),
+        pytest.param(
+            change_cell(details={"x": [math.nan]}), ": cells[1].details.x[0]: .*not finite", id="nan"
+        ),
         pytest.param(change_cell(control={"x": 1.0}), ": cells[1].control", id="round-x"),
         pytest.param(
             change_cell(commands=[{"endpoint": "node1"}]),
@@ -152,5 +183,5 @@ def test_what_is_not_ours_is_refused_in_a_line(file, content):
 def test_a_file_that_is_not_there_and_a_folder_are_refused(file):
     with pytest.raises(UsageProblem, match="cannot be read"):
         read_record(file)
-    with pytest.raises(UsageProblem, match="not a file"):
+    with pytest.raises(UsageProblem, match=r"not a file; name a file that --calico-json wrote$"):
         read_record(file.parent)

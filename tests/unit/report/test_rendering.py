@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from bs4 import BeautifulSoup
 from hypothesis import given, settings
 
 from pytest_calico_perf.errors import UsageProblem
+from pytest_calico_perf.model import Mode, Outcome
+from pytest_calico_perf.model import Path as PodPath
 from pytest_calico_perf.report import rendering
 from pytest_calico_perf.report.records import document, write
 from pytest_calico_perf.report.references import load_references
@@ -66,6 +69,35 @@ def test_published_figures_are_on_the_page_and_in_the_text():
     stream = io.StringIO()
     rendering.print_text([run], references, stream, 200)
     assert references[0].caveats[0] in " ".join(stream.getvalue().split())
+
+
+def test_published_figures_are_shown_beside_each_of_several_runs():
+    references = load_references(["article"])
+    stream = io.StringIO()
+    rendering.print_text([NamedRun(name, samples.record()) for name in "xy"], references, stream, 200)
+    assert stream.getvalue().count("Published ratios beside those of this run") == 2
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_nothing_of_a_record_moves_the_cursor(count):
+    evil = "\x1b]0;owned\x07\x9b2J"
+    record = samples.record(problem=evil, cluster={"name": evil})
+    stream = io.StringIO()
+    rendering.print_text([NamedRun(f"{evil}{n}", record) for n in range(count)], (), stream, 100)
+    assert "owned" in stream.getvalue()
+    assert all(character.isprintable() or character == "\n" for character in stream.getvalue())
+
+
+def test_of_a_dead_path_the_remedy_is_told_after_the_tables():
+    dead = samples.failed("tcp", PodPath.POD_TO_POD, Mode.BGP, Outcome.UNREACHABLE, "a long story; open 179")
+    diagnosis = {"said": "no answer", "sentence": "no BGP session", "remedy": "open 179", "works": ["vxlan"]}
+    record = samples.record(results=[dataclasses.replace(dead, diagnosis=diagnosis)])
+    stream = io.StringIO()
+    rendering.print_text([NamedRun("x", record)], (), stream, 100)
+    text = stream.getvalue()
+    assert "  [1] no answer; no BGP session\n" in text
+    assert text.count("open 179") == 1
+    assert text.endswith("  do: open 179\n  would work, as far as was seen: vxlan\n")
 
 
 def test_runs_are_called_by_what_tells_their_files_apart(tmp_path):

@@ -107,6 +107,33 @@ def test_what_is_not_the_same_measurement_is_not_compared(other, obstacle):
     assert "not comparable [1]" in text(before, after)
 
 
+def test_only_intervals_that_exist_are_counted():
+    one = text(run(values=(1e9,)), run("after", values=(2e9,)))
+    assert "better, worse: the interval" not in one
+    assert "nothing is paired" in " ".join(one.split())
+    both = " ".join(text(run(), run("after")).split())
+    assert "Of the 2 intervals here" in both  # of the value, and of its ratio to host
+
+
+def test_host_to_host_that_was_only_the_control_is_told_as_such():
+    host = run(cell=Cell("tcp", Path.HOST_TO_HOST, None), values=(10e9, 10e9, 10e9))
+    told = " ".join(text(host, run("after", host=8e9)).split())
+    assert "before 10.0 (10.0 to 10.0)" in told
+    assert "after 8.00 (8.00 to 8.00) as the control" in told
+
+
+def test_where_nothing_was_measured_there_is_no_unit():
+    dead = samples.failed("tcp", Path.POD_TO_POD, Mode.BGP, Outcome.UNREACHABLE, "node2 is down")
+    runs = [NamedRun(label, samples.record(results=[dead], cluster=PLACE)) for label in ("a", "b")]
+    assert "\ntcp\n" in text(*runs)
+
+
+def test_cluster_and_start_are_not_broken_on_the_page():
+    soup = BeautifulSoup(side_by_side_html.render(compare((run(), run("after")))), "html.parser")
+    kept = [cell.text for cell in soup.table.tbody.find_all("td") if "nowrap" in cell.get("style", "")]
+    assert kept == ["prod", "2026-11-23 14:40:00+00:00"] * 2
+
+
 def test_a_cell_that_one_run_lacks_or_could_not_measure_says_so():
     dead = samples.failed("tcp", Path.POD_TO_POD, Mode.BGP, Outcome.UNREACHABLE, "node2 is down")
     after = NamedRun("after", samples.record(results=[dead], cluster=PLACE))

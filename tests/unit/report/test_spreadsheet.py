@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 
 from pytest_calico_perf.model import Cell, Outcome, Path
+from pytest_calico_perf.report.controls import host_controls
 from pytest_calico_perf.report.spreadsheet import COLUMNS, rows, text
+from pytest_calico_perf.report.table import LOOK_PROBE
 from pytest_calico_perf.stats import paired_ratio
 from tests.unit.report import made, samples
 from tests.unit.report.test_terminal import with_failures
@@ -46,10 +48,11 @@ def test_a_row_per_cell_and_round_with_what_is_true_of_the_cell_in_each():
     )
     mine = of_cell(found, ipip)
     assert [float(row["value"]) for row in mine] == list(ipip.samples)
-    assert [int(row["round"]) for row in mine] == list(ipip.rounds)
+    assert [int(row["round"]) - 1 for row in mine] == list(ipip.rounds)  # people count from 1
+    assert [float(row["reverse_value"]) for row in mine] == [run["reverse"]["goodput"] for run in ipip.runs]
     ratio = paired_ratio(base.by_round, ipip.by_round)
     for row in mine:
-        number = int(row["round"])
+        number = int(row["round"]) - 1
         assert (row["unit"], row["better"], row["outcome"], row["base_mode"]) == (
             "bit/s",
             "higher",
@@ -83,6 +86,35 @@ def test_figures_of_a_wrong_path_stand_apart():
     assert {row["value"] + row["of_host"] + row["cell_median"] for row in mine} == {""}
 
 
+def test_paths_that_were_only_looked_at_have_an_outcome_and_no_unit():
+    looked = [
+        samples.failed("ping", Path.POD_TO_POD, samples.Mode.BGP, Outcome.OK, ""),
+        samples.failed("ping", Path.POD_TO_POD, samples.Mode.IPIP, Outcome.UNREACHABLE, "node2 is down"),
+    ]
+    looked = [dataclasses.replace(r, cell=dataclasses.replace(r.cell, probe=LOOK_PROBE)) for r in looked]
+    found = table(samples.record(results=looked))
+    assert [(row["mode"], row["outcome"], row["reason"]) for row in found] == [
+        ("bgp", "ok", ""), ("ipip", "unreachable", "node2 is down"),
+    ]  # fmt: skip
+    assert {row["unit"] + row["better"] + row["value"] + row["round"] for row in found} == {""}
+
+
+def without_host_to_host():
+    """A run in which host-to-host was the control of pod-to-pod, and no cell."""
+    record = samples.record(probes=("tcp",), paths=(Path.POD_TO_POD,))
+    return samples.record(results=[each for each in record.results if each.cell.mode])
+
+
+def test_host_to_host_that_was_only_the_control_has_rows_of_its_own():
+    record = without_host_to_host()
+    hosts = [row for row in table(record) if row["path"] == "host-to-host"]
+    control = record.results[0].control
+    assert [float(row["value"]) for row in hosts] == list(control.values())
+    assert {(row["mode"], row["beside"], row["unit"]) for row in hosts} == {("", "pod-to-pod", "bit/s")}
+    whole = table(samples.record(probes=("tcp",), paths=(Path.POD_TO_POD,)))
+    assert not any(row["beside"] for row in whole)
+
+
 @pytest.mark.parametrize(
     "hostile",
     ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "\r\n=1", "\N{FULLWIDTH EQUALS SIGN}1", " =1"],
@@ -108,7 +140,8 @@ def test_what_is_no_formula_stays_as_it_is():
 @given(record=made.records())
 def test_any_run_is_a_table(record):
     found = table(record)
-    assert len(found) == sum(
+    controls = sum(len(control.samples) for control in host_controls(record))
+    assert len(found) == controls + sum(
         len(result.samples) + len(result.wrong_samples) or 1 for result in record.results
     )
     for row in found:

@@ -10,6 +10,7 @@ from pytest_calico_perf.errors import RecordProblem
 from pytest_calico_perf.model import Mode, Outcome, Path, Verdict
 from pytest_calico_perf.report.headline import headline
 from pytest_calico_perf.report.summary import MOST_BYTES, append, escape, render, sentence, write
+from pytest_calico_perf.report.table import LOOK_PROBE
 from tests.unit.report import samples
 from tests.unit.report.test_terminal import HOSTILE, with_failures
 
@@ -82,6 +83,29 @@ def test_failures_stand_first_with_their_reasons_and_those_that_fail_the_build_b
     outcomes = [row.split(" | ")[1] for row in rows]
     assert set(outcomes[5:]) == {"inconclusive", "unsupported"}
     assert "**unreachable**" in text
+
+
+def test_a_dead_path_is_told_once_for_all_of_its_probes():
+    diagnosis = {"said": "no answer", "sentence": "no BGP session", "remedy": "open 179"}
+    dead = [
+        dataclasses.replace(
+            samples.failed(probe, Path.POD_TO_POD, Mode.BGP, Outcome.UNREACHABLE, "a long story"),
+            diagnosis=diagnosis,
+        )
+        for probe in ("ping", "tcp")
+    ]
+    text = render(samples.record(results=dead), COMMAND)
+    assert "| pod-to-pod bgp (ping, tcp) | unreachable | no answer; no BGP session; open 179 |" in text
+    assert text.count("no BGP session") == 1
+    assert "**tcp**: TCP throughput, one stream\n" in text  # no figure, no unit
+
+
+def test_of_paths_that_were_only_looked_at_it_tells_no_figures():
+    dead = samples.failed(LOOK_PROBE, Path.POD_TO_POD, Mode.IPIP, Outcome.UNREACHABLE, "node2 is down")
+    text = render(samples.record(results=[dead]), COMMAND)
+    assert "| pod-to-pod ipip | unreachable | node2 is down |" in text
+    for word in ("higher", "lower", "medians", "cell failed", "cells failed"):
+        assert word not in text, word
 
 
 def test_it_says_how_to_repeat_it():

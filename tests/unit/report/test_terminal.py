@@ -6,10 +6,11 @@ import dataclasses
 
 import pytest
 
-from pytest_calico_perf.model import Cell, CellResult, Mode, Outcome, Path
+from pytest_calico_perf.model import Cell, CellResult, Mode, Outcome, Path, Ratio
 from pytest_calico_perf.report import terminal
 from pytest_calico_perf.report.headline import headline
 from pytest_calico_perf.report.lines import Style, one_line
+from pytest_calico_perf.report.ratios import ratio_text
 from pytest_calico_perf.report.table import comparison
 from tests.unit.report import samples
 
@@ -128,10 +129,7 @@ def test_says_value_interval_ratio_and_which_is_worse():
     )
     ipip = tcp.rows[1].entries[0]
     assert "tcp: TCP throughput, one stream [Gbit/s, higher is better], 10 rounds" in text
-    assert (
-        f"  of bgp      {ipip.to_base.value:.3f} ({ipip.to_base.low:.3f} to {ipip.to_base.high:.3f}) worse"
-        in text
-    )
+    assert f"  of bgp      {ratio_text(ipip.to_base)} worse" in text
     assert f"ipip          {ipip.summary.median / 1e9:.1f} (" in text
     assert f"host-to-host  {tcp.controls[0].summary.median / 1e9:.1f} (" in text
     assert "  reverse  " in text
@@ -214,6 +212,12 @@ def test_one_mode_has_no_ratio_to_itself():
     text = text_of(samples.record(modes=(Mode.IPIP,)))
     assert "of ipip" not in text
     assert "of host" in text
+
+
+def test_ratios_are_as_exact_as_their_interval():
+    assert ratio_text(Ratio(0.570, 0.072, 4.514, 3)) == "0.6 (<0.1 to 4.5)"
+    assert ratio_text(Ratio(0.9863, 0.9812, 0.9911, 10)) == "0.986 (0.981 to 0.991)"
+    assert ratio_text(Ratio(1.5, None, None, 1)) == "1.50"
 
 
 def test_one_round_has_no_interval():
