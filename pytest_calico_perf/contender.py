@@ -20,7 +20,7 @@ from pytest_calico_perf.errors import (
     Unsupported,
     WrongPath,
 )
-from pytest_calico_perf.evidence import Evidence, Moved, OwnRun, moved
+from pytest_calico_perf.evidence import Evidence, Moved, OwnRun, document, moved
 from pytest_calico_perf.model import NOTHING, Cell, CellResult, Measurement, Outcome, Ran
 from pytest_calico_perf.plan import Block
 from pytest_calico_perf.precision import Stopped
@@ -95,7 +95,7 @@ class Visit:
     def to_json(self) -> dict[str, Any]:
         """What it proves."""
         seen = self.before
-        shown = seen.to_json(self.after, own=self.own, path_mtu=self.path_mtu, mss=self.mss) if seen else {}
+        shown = document(seen, self.after, own=self.own, path_mtu=self.path_mtu, mss=self.mss) if seen else {}
         if self.reachability:
             shown["reachability"] = self.reachability.to_json()
         return shown

@@ -12,10 +12,8 @@ from pytest_calico_perf.block_run import Ways
 from pytest_calico_perf.cluster.base import Cluster
 from pytest_calico_perf.contender import PROBLEMS, outcome_of
 from pytest_calico_perf.errors import CellProblem, ClusterProblem, Unreachable, WrongPath
-from pytest_calico_perf.evidence import contradiction
-from pytest_calico_perf.model import Better, Cell, CellResult, Mode, Outcome, Unit
-
-PROBE = "reachability"
+from pytest_calico_perf.evidence import contradiction, document
+from pytest_calico_perf.model import LOOK_PROBE, Better, Cell, CellResult, Mode, Outcome, Unit
 
 
 def pairs_of(cells: Iterable[Cell]) -> tuple[Cell, ...]:
@@ -24,7 +22,7 @@ def pairs_of(cells: Iterable[Cell]) -> tuple[Cell, ...]:
     Where hosts do not reach each other nothing else will be whole; and a cluster that carries one mode at a
     time is turned once for each.
     """
-    pairs = dict.fromkeys(Cell(PROBE, cell.path, cell.mode) for cell in cells)
+    pairs = dict.fromkeys(Cell(LOOK_PROBE, cell.path, cell.mode) for cell in cells)
     modes = list(dict.fromkeys(pair.mode for pair in pairs if pair.mode))
     return tuple(sorted(pairs, key=lambda pair: modes.index(pair.mode) if pair.mode else -1))
 
@@ -75,7 +73,7 @@ class Examination:
                 where=str(pair),
                 remedy="compare the IP pools and the routes of both nodes",
             )
-        evidence = {**look.to_json(path_mtu=found.path_mtu), "reachability": found.to_json()}
+        evidence = {**document(look, path_mtu=found.path_mtu), "reachability": found.to_json()}
         return CellResult(pair, Outcome.OK, Unit.SECOND, Better.LOWER, evidence=evidence)
 
 
@@ -101,7 +99,7 @@ def corrected(results: Sequence[CellResult]) -> tuple[CellResult, ...]:
 
 
 def _dead(result: CellResult) -> bool:
-    if result.cell.probe == PROBE:
+    if result.cell.probe == LOOK_PROBE:
         return result.outcome is not Outcome.OK
     return result.outcome in (Outcome.UNREACHABLE, Outcome.WRONG_PATH)
 

@@ -14,6 +14,9 @@ from typing import Any
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+LOOK_PROBE = "reachability"
+"""What stands as the probe of a path that was looked at and not measured (`--calico-diagnose`)."""
+
 
 class Encapsulation(StrEnum):
     """What is wrapped around a pod's packet between two nodes."""

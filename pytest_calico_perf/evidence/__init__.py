@@ -2,12 +2,13 @@
 
 `look.py` gathers it, `own_run.py` reads the tunnels' counters around one run of the cell's own, `traffic.py`
 says how many packets they must have seen, `contradiction.py` holds all of it against the mode, `line.py`
-tells it in one sentence.
+tells it in one sentence, `document.py` as a report has it.
 """
 
 from __future__ import annotations
 
 from pytest_calico_perf.evidence.contradiction import contradiction
+from pytest_calico_perf.evidence.document import document
 from pytest_calico_perf.evidence.look import Evidence, Ground, Side, Watch, collect, ground_of, reverse
 from pytest_calico_perf.evidence.own_run import Counters, OwnRun, read
 from pytest_calico_perf.evidence.traffic import Moved, moved
@@ -22,6 +23,7 @@ __all__ = [
     "Watch",
     "collect",
     "contradiction",
+    "document",
     "ground_of",
     "moved",
     "read",

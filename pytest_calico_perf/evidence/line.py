@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pytest_calico_perf.cluster.routes import Route
+from pytest_calico_perf.evidence.look import Evidence, Side
 from pytest_calico_perf.evidence.own_run import OwnRun, plain_ways
 from pytest_calico_perf.model import Encapsulation, EndpointKind
-
-if TYPE_CHECKING:  # look.py shows itself by this module
-    from pytest_calico_perf.evidence.look import Evidence, Side
 
 
 def line(

@@ -11,8 +11,6 @@ from pytest_calico_perf.cluster.base import Cluster, Endpoint, EndpointPair
 from pytest_calico_perf.cluster.inspection import PoolState
 from pytest_calico_perf.cluster.routes import Route, route_to
 from pytest_calico_perf.errors import CellProblem, ClusterProblem
-from pytest_calico_perf.evidence.line import line
-from pytest_calico_perf.evidence.own_run import OwnRun
 from pytest_calico_perf.model import Encapsulation, EndpointKind, Mode, Path
 from pytest_calico_perf.parsing import lookup, mappings
 
@@ -113,51 +111,6 @@ class Evidence:
         """The route on the server's node to the client."""
         return self.server.route
 
-    def to_json(
-        self,
-        after: Evidence | None = None,
-        *,
-        own: OwnRun | None = None,
-        path_mtu: int | None = None,
-        mss: int | None = None,
-    ) -> dict[str, Any]:
-        """JSON-able; with `after`, a later look at the same path, it shows both moments.
-
-        Args:
-            after: The later look.
-            own: What tunnels counted around one run of its own: the counters that are then shown.
-            path_mtu: Largest packet that got through unfragmented, in bytes.
-            mss: Of the measured connection, in bytes.
-        """
-        client, server = self.client, self.server
-        underlay = {
-            way: side.underlay.to_json()
-            for way, side in (("forward", client), ("backward", server))
-            if side.underlay
-        }
-        shown = {
-            "line": line(self, own, path_mtu=path_mtu, mss=mss),
-            "client": client.to_json(),
-            "server": server.to_json(),
-            "expected_encapsulation": _word(self.expected),
-            "expected_back": _word(self.expected_back),
-            "forward": self.forward.to_json(),
-            "backward": self.backward.to_json(),
-            "underlay": underlay or None,
-            "after": {"forward": after.forward.to_json(), "backward": after.backward.to_json()}
-            if after
-            else None,
-            "tunnel_packets": _counters(
-                own.before.client if own else client.tunnel_packets, own.after.client if own else None
-            ),
-            "tunnel_packets_server": _counters(
-                own.before.server if own else server.tunnel_packets, own.after.server if own else None
-            ),
-            "path_mtu": path_mtu,
-            "data_plane": self.ground.data_plane,
-        }
-        return shown if mss is None else {**shown, "mss": mss}
-
 
 def collect(
     cluster: Cluster, pair: EndpointPair, ground: Ground | None = None, *, watch: Watch = lambda node: node
@@ -239,16 +192,3 @@ def _underlay(node: Endpoint, address: str) -> Route | None:
         return route_to(node, address)
     except (CellProblem, ClusterProblem):
         return None
-
-
-def _counters(
-    before: Mapping[Encapsulation, int], after: Mapping[Encapsulation, int] | None
-) -> dict[str, dict[str, int | None]]:
-    return {
-        str(tunnel): {"before": sent, "after": None if after is None else after.get(tunnel)}
-        for tunnel, sent in before.items()
-    }
-
-
-def _word(encapsulation: Encapsulation | None) -> str | None:
-    return None if encapsulation is None else str(encapsulation)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pytest_calico_perf.cluster.base import Cluster, EndpointPair
+from pytest_calico_perf.evidence.look import Evidence, Side
 from pytest_calico_perf.evidence.traffic import Moved
 from pytest_calico_perf.model import Encapsulation
-
-if TYPE_CHECKING:  # look.py shows itself with a run of this module
-    from pytest_calico_perf.evidence.look import Evidence, Side
 
 Sent = Callable[[Encapsulation], int]
 """How many packets a tunnel of a node sent meanwhile."""

@@ -51,12 +51,13 @@ def way_back(result: CellResult) -> Mapping[int, float]:
     if len(result.runs) != len(result.rounds):
         return {}
     found = {
-        number: _rate(run.get("reverse")) for number, run in zip(result.rounds, result.runs, strict=True)
+        number: rate_back(run.get("reverse")) for number, run in zip(result.rounds, result.runs, strict=True)
     }
     return {number: rate for number, rate in found.items() if rate is not None}
 
 
-def _rate(reverse: Any) -> float | None:
+def rate_back(reverse: Any) -> float | None:
+    """The rate, in bit/s, in what a run tells as `reverse`; None where there is none to believe."""
     rate = reverse.get("goodput") if isinstance(reverse, Mapping) else reverse
     if not isinstance(rate, int | float) or isinstance(rate, bool):
         return None

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pytest_calico_perf.model import CellResult, Outcome, Path, Ratio, RunRecord, Unit
+from pytest_calico_perf.model import LOOK_PROBE, CellResult, Outcome, Path, Ratio, RunRecord, Unit
 from pytest_calico_perf.report.controls import host_controls, way_back
 from pytest_calico_perf.report.records import plain
-from pytest_calico_perf.report.table import FACTS_PROBE, LOOK_PROBE, base_result
+from pytest_calico_perf.report.table import FACTS_PROBE, base_result
 from pytest_calico_perf.stats import paired_ratio, summarize
 
 _BITS_PER_BYTE = 8

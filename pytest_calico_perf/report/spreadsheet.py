@@ -10,10 +10,10 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from pytest_calico_perf.model import CellResult, Outcome, Path, RunRecord
+from pytest_calico_perf.model import LOOK_PROBE, CellResult, Outcome, Path, RunRecord
 from pytest_calico_perf.report.controls import HostControl, host_controls, way_back
 from pytest_calico_perf.report.lines import one_line
-from pytest_calico_perf.report.table import LOOK_PROBE, base_result
+from pytest_calico_perf.report.table import base_result
 from pytest_calico_perf.stats import paired_ratio, summarize
 
 COLUMNS = (

@@ -8,13 +8,12 @@ from pathlib import Path as FilePath
 from shlex import join
 
 from pytest_calico_perf.errors import RecordProblem
-from pytest_calico_perf.model import CellResult, Outcome, Path, RunRecord
+from pytest_calico_perf.model import LOOK_PROBE, CellResult, Outcome, Path, RunRecord
 from pytest_calico_perf.report.doctor import in_a_line
 from pytest_calico_perf.report.headline import headline
 from pytest_calico_perf.report.ratios import ratio_text
 from pytest_calico_perf.report.saving import save
 from pytest_calico_perf.report.table import (
-    LOOK_PROBE,
     NOTHING_MEASURED,
     Entry,
     ProbeTable,

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from pytest_calico_perf.model import (
+    LOOK_PROBE,
     Better,
     CellResult,
     Mode,
@@ -21,15 +21,13 @@ from pytest_calico_perf.model import (
     Summary,
     Unit,
 )
+from pytest_calico_perf.report.controls import rate_back
 from pytest_calico_perf.report.facts import FactsTable, facts_table
 from pytest_calico_perf.stats import CONFIDENCE, paired_ratio, summarize
 from pytest_calico_perf.units import Scale, scale_for
 
 # The probe that states facts instead of taking samples (docs/how-it-measures.md, Probes).
 FACTS_PROBE = "link"
-
-# Whose cells say only whether a path carries payload (`examination.py`, --calico-diagnose).
-LOOK_PROBE = "reachability"
 
 # What stands before RunRecord.problem.
 NOTHING_MEASURED = "Nothing could be measured"
@@ -325,13 +323,7 @@ def _entry(result: CellResult, base: CellResult | None) -> Entry:
 
 
 def _reverse(result: CellResult) -> Summary | None:
-    """The opposite direction, where the runs tell it: `reverse` is a value, or holds its `goodput`."""
-    values = [_opposite(run.get("reverse")) for run in result.runs or (result.details,)]
+    """The opposite direction, where the runs tell it."""
+    values = [rate_back(run.get("reverse")) for run in result.runs or (result.details,)]
     known = [value for value in values if value is not None]
     return summarize(known) if known else None
-
-
-def _opposite(value: Any) -> float | None:
-    if isinstance(value, Mapping):
-        value = value.get("goodput")
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

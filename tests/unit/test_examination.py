@@ -8,15 +8,15 @@ from dataclasses import replace
 from importlib.metadata import version
 
 from pytest_calico_perf.errors import Unreachable
-from pytest_calico_perf.examination import PROBE, corrected, pairs_of
-from pytest_calico_perf.model import Better, Cell, CellResult, Mode, Outcome, Path, Unit
+from pytest_calico_perf.examination import corrected, pairs_of
+from pytest_calico_perf.model import LOOK_PROBE, Better, Cell, CellResult, Mode, Outcome, Path, Unit
 from pytest_calico_perf.progress import Progress
 from pytest_calico_perf.session import Session
 from pytest_calico_perf.settings import gather, resolve
 from tests.unit.campaign.world import BGP, IPIP, VXLAN, World, campaign_on
 
 
-def cell(path: Path, mode: Mode | None, probe: str = PROBE) -> Cell:
+def cell(path: Path, mode: Mode | None, probe: str = LOOK_PROBE) -> Cell:
     return Cell(probe, path, mode)
 
 

@@ -11,9 +11,9 @@ from pytest_calico_perf.report.charts.drawing import (
     HOST,
     Chart,
     by_path,
-    colours,
-    dashes,
+    facets,
     label,
+    lines,
     short,
     slug,
     thinned,
@@ -91,21 +91,14 @@ def _rank(ordered: Sequence[float], share: float) -> float:
 
 
 def _spec(rows: list[dict[str, Any]], modes: list[str], title: str, paths: list[str]) -> Mapping[str, Any]:
-    return {
-        "data": {"values": rows},
-        "facet": {"field": "path", "type": "nominal", "sort": paths, "header": {"labelFontWeight": "bold"}},
-        "columns": 2,
-        "spec": {
-            "width": _WIDTH,
-            "height": _HEIGHT,
-            "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1.8},
-            "encoding": {
-                "x": {"field": "time", "type": "quantitative", "title": title,
-                      "scale": {"type": "log", "nice": False}, "axis": {"tickCount": 4, "format": "~g"}},
-                "y": {"field": "share", "type": "quantitative", "title": "share of echoes",
-                      "axis": {"format": ".0%", "tickCount": 4}},
-                "color": {"field": "mode", "type": "nominal", "scale": colours(modes)},
-                "strokeDash": {"field": "mode", "type": "nominal", "scale": dashes(modes)},
-            },
+    drawn = {
+        "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1.8},
+        "encoding": {
+            "x": {"field": "time", "type": "quantitative", "title": title,
+                  "scale": {"type": "log", "nice": False}, "axis": {"tickCount": 4, "format": "~g"}},
+            "y": {"field": "share", "type": "quantitative", "title": "share of echoes",
+                  "axis": {"format": ".0%", "tickCount": 4}},
+            **lines(modes),
         },
     }  # fmt: skip
+    return facets(rows, paths, _WIDTH, _HEIGHT, drawn)

@@ -61,6 +61,40 @@ def label(mode: str) -> str:
     return HOST if mode == HOST else mode_words(Mode(mode))
 
 
+def facets(
+    rows: Sequence[Mapping[str, Any]], paths: Sequence[str], width: int, height: int, drawn: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Vega-Lite of one drawing per path, two beside each other.
+
+    Args:
+        rows: The data; each row names its `path`.
+        paths: Their order.
+        width: Of one drawing, in pixels.
+        height: Of one drawing, in pixels.
+        drawn: What is drawn in each: mark and encoding, or layers of them.
+    """
+    return {
+        "data": {"values": list(rows)},
+        "facet": {
+            "field": "path",
+            "type": "nominal",
+            "sort": list(paths),
+            "header": {"labelFontWeight": "bold"},
+        },
+        "columns": 2,
+        "spec": {"width": width, "height": height, **drawn},
+    }
+
+
+def lines(modes: Iterable[str]) -> dict[str, Any]:
+    """The encoding that tells modes apart, by colour and by dashes."""
+    known = list(modes)
+    return {
+        "color": {"field": "mode", "type": "nominal", "scale": colours(known)},
+        "strokeDash": {"field": "mode", "type": "nominal", "scale": dashes(known)},
+    }
+
+
 def slug(name: str) -> str:
     """A name as part of an id."""
     return "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())

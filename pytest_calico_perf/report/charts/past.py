@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_calico_perf.model import Mode, Summary
-from pytest_calico_perf.report.charts.drawing import Chart, by_path, colours, dashes, label, short, slug
+from pytest_calico_perf.report.charts.drawing import Chart, by_path, facets, label, lines, short, slug
 from pytest_calico_perf.report.table import ProbeTable
 from pytest_calico_perf.units import Scale, scale_for
 
@@ -64,27 +64,18 @@ def _spec(
 ) -> Mapping[str, Any]:
     x = {"field": "run", "type": "ordinal", "sort": order, "title": None, "axis": {"labelAngle": -45,
          "labelOverlap": True, "labelFontSize": 9}}  # fmt: skip
-    colour = {"field": "mode", "type": "nominal", "scale": colours(modes)}
+    told_apart = lines(modes)
+    colour = told_apart["color"]
 
     def y(field: str) -> dict[str, Any]:
         return {"field": field, "type": "quantitative", "title": symbol, "scale": {"zero": False},
                 "axis": {"tickCount": 5}}  # fmt: skip
 
-    return {
-        "data": {"values": rows},
-        "facet": {"field": "path", "type": "nominal", "sort": paths, "header": {"labelFontWeight": "bold"}},
-        "columns": 2,
-        "spec": {
-            "width": _WIDTH,
-            "height": _HEIGHT,
-            "layer": [
-                {"mark": {"type": "rule", "strokeWidth": 4, "strokeOpacity": 0.3},
-                 "encoding": {"x": x, "y": y("low"), "y2": {"field": "high"}, "color": colour}},
-                {"mark": {"type": "line", "strokeWidth": 1.5},
-                 "encoding": {"x": x, "y": y("median"), "color": colour,
-                              "strokeDash": {"field": "mode", "type": "nominal", "scale": dashes(modes)}}},
-                {"mark": {"type": "circle", "size": 22, "fillOpacity": 1},
-                 "encoding": {"x": x, "y": y("median"), "color": colour}},
-            ],
-        },
-    }  # fmt: skip
+    layers = [
+        {"mark": {"type": "rule", "strokeWidth": 4, "strokeOpacity": 0.3},
+         "encoding": {"x": x, "y": y("low"), "y2": {"field": "high"}, "color": colour}},
+        {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": {"x": x, "y": y("median"), **told_apart}},
+        {"mark": {"type": "circle", "size": 22, "fillOpacity": 1},
+         "encoding": {"x": x, "y": y("median"), "color": colour}},
+    ]  # fmt: skip
+    return facets(rows, paths, _WIDTH, _HEIGHT, {"layer": layers})

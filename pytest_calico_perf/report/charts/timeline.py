@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from pytest_calico_perf.model import CellResult, Mode
-from pytest_calico_perf.report.charts.drawing import Chart, by_path, colours, dashes, label, short, slug
+from pytest_calico_perf.report.charts.drawing import Chart, by_path, facets, label, lines, short, slug
 from pytest_calico_perf.report.table import ProbeTable
 
 _POINTS = 60  # of a line; a longer run is drawn in means of neighbours
@@ -78,24 +78,15 @@ def _band(lines: Sequence[list[float]], step: float) -> tuple[float, list[float]
 def _spec(rows: list[dict[str, Any]], modes: list[Mode], symbol: str, paths: list[str]) -> Mapping[str, Any]:
     x = {"field": "second", "type": "quantitative", "title": "seconds into the run", "axis": {"tickCount": 5},
          "scale": {"zero": True}}  # fmt: skip
-    colour = {"field": "mode", "type": "nominal", "scale": colours(modes)}
+    told_apart = lines(modes)
 
     def y(field: str) -> dict[str, Any]:
         return {"field": field, "type": "quantitative", "title": symbol, "axis": {"tickCount": 4}}
 
-    return {
-        "data": {"values": rows},
-        "facet": {"field": "path", "type": "nominal", "sort": paths, "header": {"labelFontWeight": "bold"}},
-        "columns": 2,
-        "spec": {
-            "width": _WIDTH,
-            "height": _HEIGHT,
-            "layer": [
-                {"mark": {"type": "area", "fillOpacity": 0.13},
-                 "encoding": {"x": x, "y": y("low"), "y2": {"field": "high"}, "color": colour}},
-                {"mark": {"type": "line", "strokeWidth": 1.8},
-                 "encoding": {"x": x, "y": {**y("median"), "scale": {"zero": True}}, "color": colour,
-                              "strokeDash": {"field": "mode", "type": "nominal", "scale": dashes(modes)}}},
-            ],
-        },
-    }  # fmt: skip
+    layers = [
+        {"mark": {"type": "area", "fillOpacity": 0.13},
+         "encoding": {"x": x, "y": y("low"), "y2": {"field": "high"}, "color": told_apart["color"]}},
+        {"mark": {"type": "line", "strokeWidth": 1.8},
+         "encoding": {"x": x, "y": {**y("median"), "scale": {"zero": True}}, **told_apart}},
+    ]  # fmt: skip
+    return facets(rows, paths, _WIDTH, _HEIGHT, {"layer": layers})

@@ -17,6 +17,7 @@ from pytest_calico_perf.evidence import (
     OwnRun,
     Side,
     contradiction,
+    document,
     moved,
 )
 from pytest_calico_perf.model import Encapsulation, EndpointKind, Measurement, Mode, Path
@@ -126,7 +127,7 @@ def test_under_a_plain_mode_a_tunnel_must_not_grow_with_its_own_run(
         assert text is None
     else:
         assert text.startswith(said)
-    told = PLAIN.to_json(own=own)["line"]
+    told = document(PLAIN, own=own)["line"]
     left_open = unknown is not None and (shared or said is None)
     assert ("is unknown: others may use the tunnels, too" in told) is left_open
 
@@ -161,7 +162,7 @@ def test_a_host_may_answer_a_masquerading_node_instead_of_its_pod():
     assert contradiction(pair(Path.POD_TO_HOST), to_host, to_host, moved=sent) is None
     own = own_run(0, 0, sent)
     assert contradiction(pair(Path.POD_TO_HOST), to_host, own=own) is None
-    assert to_host.to_json(own=own)["line"].endswith(
+    assert document(to_host, own=own)["line"].endswith(
         "tunl0 +0 packets on node1, +0 on node2 while it sent at least 100; so replies went to node1 itself: it masquerades what pods send to hosts"
     )
 

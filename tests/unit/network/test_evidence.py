@@ -6,7 +6,7 @@ import pytest
 
 from pytest_calico_perf.cluster.inspection import PoolState
 from pytest_calico_perf.errors import ToolProblem, Unreachable
-from pytest_calico_perf.evidence import Ground, Moved, OwnRun, collect, contradiction, read, reverse
+from pytest_calico_perf.evidence import Ground, Moved, OwnRun, collect, contradiction, document, read, reverse
 from pytest_calico_perf.model import Mode, Path
 
 SIX = Moved(runs=6, forward=6, backward=6)
@@ -34,7 +34,7 @@ def test_evidence_of_an_unencapsulated_path(network):
     evidence = collect(network, network.pair(Path.POD_TO_POD, Mode.BGP))
     assert (evidence.forward.device, evidence.forward.owner) == ("eth0", "bird")
     assert evidence.backward.destination == "198.19.201.0/26"
-    shown = json.loads(json.dumps(evidence.to_json()))
+    shown = json.loads(json.dumps(document(evidence)))
     assert shown.pop("line") == (
         "node1 198.18.201.11 -> node2 198.18.202.12: pod 198.19.202.2 by eth0 via 198.18.201.1 proto bird, mtu 1500"
     )
@@ -72,7 +72,7 @@ def test_an_encapsulated_path_is_told_with_its_underlay_and_the_counters_of_both
     before = collect(network, pair, POOLS)
     own = own_run(network, pair, 5)
     after = collect(network, pair, POOLS)
-    shown = before.to_json(after, own=own, path_mtu=1450, mss=1398)
+    shown = document(before, after, own=own, path_mtu=1450, mss=1398)
     assert shown["line"] == (
         "node1 198.18.201.11 -> node2 198.18.202.12: pod 198.19.202.2 (pool ours 198.19.128.0/17) by "
         "vxlan.calico via 198.19.202.1 proto 80 (felix), mtu 1450, mss 1398; "
@@ -91,7 +91,7 @@ def test_a_path_whose_replies_go_another_way_tells_both(network):
     network.encapsulate()
     pair = network.pair(Path.POD_TO_HOST, Mode.VXLAN)
     before = collect(network, pair)
-    assert before.to_json(own=own_run(network, pair, 5))["line"] == (
+    assert document(before, own=own_run(network, pair, 5))["line"] == (
         "node1 198.18.201.11 -> node2 198.18.202.12: host 198.18.202.12 by eth0 via 198.18.201.1, mtu 1500; "
         "back to pod 198.19.201.2 by vxlan.calico via 198.19.201.1 proto 80 (felix); "
         "vxlan.calico +0 packets on node1, +5 on node2 while it sent at least 5"
@@ -105,9 +105,9 @@ def test_counters_of_its_own_run_are_in_the_record(network):
     pings(pair, 7)  # somebody else's
     own = own_run(network, pair, 5)
     pings(pair, 7)
-    counts = before.to_json(collect(network, pair), own=own)["tunnel_packets"]["vxlan"]
+    counts = document(before, collect(network, pair), own=own)["tunnel_packets"]["vxlan"]
     assert counts["after"] - counts["before"] == 5
-    assert before.to_json()["tunnel_packets"]["vxlan"]["after"] is None
+    assert document(before)["tunnel_packets"]["vxlan"]["after"] is None
 
 
 @pytest.mark.parametrize("path", [Path.POD_TO_POD, Path.HOST_TO_POD, Path.POD_TO_HOST])

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_calico_perf.examination import PROBE
-from pytest_calico_perf.model import Cell, Mode, Outcome, Path, Ratio, RunRecord, Verdict
+from pytest_calico_perf.examination import pairs_of
+from pytest_calico_perf.model import LOOK_PROBE, Cell, Mode, Outcome, Path, Ratio, RunRecord, Verdict
 from pytest_calico_perf.report.headline import Tone, headline
-from pytest_calico_perf.report.table import LOOK_PROBE
 from pytest_calico_perf.report.words import listed, ratio_numbers, ratio_words, shortened
 from tests.unit.report import samples
 from tests.unit.report.test_terminal import with_failures
@@ -138,7 +137,7 @@ def looked(*outcomes: Outcome) -> RunRecord:
     results = [
         dataclasses.replace(
             samples.failed("tcp", path, Mode.BGP, outcome, "since" if outcome is not Outcome.OK else ""),
-            cell=Cell(PROBE, path, Mode.BGP),
+            cell=Cell(LOOK_PROBE, path, Mode.BGP),
         )
         for path, outcome in zip(samples.SHARE, outcomes, strict=False)
     ]
@@ -171,7 +170,8 @@ def test_paths_that_were_only_looked_at_are_counted(outcomes, text, tone):
 
 
 def test_the_probe_of_a_look_is_known_by_its_name():
-    assert LOOK_PROBE == PROBE
+    measured = [Cell("ping", Path.POD_TO_POD, Mode.BGP), Cell("tcp", Path.POD_TO_POD, Mode.BGP)]
+    assert [pair.probe for pair in pairs_of(measured)] == [LOOK_PROBE]
 
 
 def test_a_run_that_only_explained_is_no_failure():

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from prometheus_client import parser as prometheus
 from prometheus_client.openmetrics import parser as openmetrics
 
-from pytest_calico_perf.model import Mode, Outcome, Path
+from pytest_calico_perf.model import LOOK_PROBE, Mode, Outcome, Path
 from pytest_calico_perf.report.openmetrics import exposition
-from pytest_calico_perf.report.table import LOOK_PROBE
 from pytest_calico_perf.stats import paired_ratio, summarize
 from tests.unit.report import made, samples
 from tests.unit.report.test_spreadsheet import without_host_to_host

@@ -9,10 +9,9 @@ import io
 import pytest
 from hypothesis import given, settings
 
-from pytest_calico_perf.model import Cell, Outcome, Path
+from pytest_calico_perf.model import LOOK_PROBE, Cell, Outcome, Path
 from pytest_calico_perf.report.controls import host_controls
 from pytest_calico_perf.report.spreadsheet import COLUMNS, rows, text
-from pytest_calico_perf.report.table import LOOK_PROBE
 from pytest_calico_perf.stats import paired_ratio
 from tests.unit.report import made, samples
 from tests.unit.report.test_terminal import with_failures

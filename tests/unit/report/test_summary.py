@@ -7,10 +7,9 @@ import dataclasses
 import pytest
 
 from pytest_calico_perf.errors import RecordProblem
-from pytest_calico_perf.model import Mode, Outcome, Path, Verdict
+from pytest_calico_perf.model import LOOK_PROBE, Mode, Outcome, Path, Verdict
 from pytest_calico_perf.report.headline import headline
 from pytest_calico_perf.report.summary import MOST_BYTES, append, escape, render, sentence, write
-from pytest_calico_perf.report.table import LOOK_PROBE
 from tests.unit.report import samples
 from tests.unit.report.test_terminal import HOSTILE, with_failures
 
