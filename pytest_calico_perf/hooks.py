@@ -5,31 +5,28 @@ Registered by `plugin.activate()`, so none of this exists in a run that does not
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_calico_perf.errors import RecordProblem, SettingProblem
+from pytest_calico_perf.errors import SettingProblem
 from pytest_calico_perf.fixtures import RESULT_KEY, SESSION_KEY
 from pytest_calico_perf.interrupts import Interrupts
 from pytest_calico_perf.model import Outcome, RunRecord
+from pytest_calico_perf.outputs import Outputs
 from pytest_calico_perf.plan import Plan
 from pytest_calico_perf.progress import Progress
-from pytest_calico_perf.report import doctor, html, openmetrics, records, spreadsheet, summary, terminal
+from pytest_calico_perf.report import doctor, html, terminal
 from pytest_calico_perf.report.article import published_averages
 from pytest_calico_perf.report.benchmark import machine_info
 from pytest_calico_perf.report.headline import headline
 from pytest_calico_perf.report.lines import write
 from pytest_calico_perf.report.references import Reference
-from pytest_calico_perf.report.saving import save
 from pytest_calico_perf.report.table import comparison, notes, tally
 from pytest_calico_perf.session import Session
-from pytest_calico_perf.settings import Settings
 from pytest_calico_perf.units import format_duration, format_percent
 
 
@@ -67,8 +64,7 @@ class ReportHooks:
     def __init__(self, config: pytest.Config, references: Sequence[Reference] = ()) -> None:
         self._config = config
         self._references = references
-        self._problems: list[str] = []
-        self._notes: list[str] = []
+        self._outputs = Outputs(config.invocation_params.args)
         self._introduced = False
         self._final: RunRecord | None = None
         self._compared: list[dict[str, Any]] = []
@@ -216,9 +212,9 @@ class ReportHooks:
             share = format_percent(record.measuring_seconds / record.wall_seconds)
             cut = "; the run was cut short" if record.interrupted else ""
             terminalreporter.line(f"{share} of {format_duration(record.wall_seconds)} spent measuring{cut}")
-        for note in [*self._notes, *self._differences()]:
+        for note in [*self._outputs.notes, *self._differences()]:
             terminalreporter.line(note)
-        for problem in self._problems:
+        for problem in self._outputs.problems:
             terminalreporter.line(f"calico-perf: {problem}", red=True)
 
     # -- signals -------------------------------------------------------------------------------
@@ -238,78 +234,25 @@ class ReportHooks:
         if session.shouldstop or session.shouldfail:  # --maxfail, -x
             ours.interrupted = True
         self._final = ours.record()
-        self._save(self._final, ours.settings.json)
-        self._export(self._final, ours.settings)
-        self._summarize(self._final, ours.settings.summary)
-        self._keep_baseline(ours, self._final)
+        if not self._config.option.collectonly and not self._config.option.calico_explain:
+            self._outputs.write(self._final, ours.settings)
+            if not self._diagnoses:  # there is no figure in it
+                self._outputs.keep_baseline(self._final, ours)
         if ours.settings.keep:
             self._keep(ours)
         elif problem := ours.close():
-            self._problems.append(problem)
-        if self._problems and session.exitstatus == pytest.ExitCode.OK:
+            self._outputs.problems.append(problem)
+        if self._outputs.problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         return (yield)
 
     def _keep(self, session: Session) -> None:
         lines = session.keep()
         if lines:
-            self._notes += ["calico-perf: everything stays up; enter with", *(f"  {line}" for line in lines)]
-
-    def _save(self, record: RunRecord, path: Path | None) -> None:
-        if path is None or self._config.option.collectonly or self._config.option.calico_explain:
-            return
-        try:
-            records.write(records.document(record), path)
-        except RecordProblem as problem:
-            self._problems.append(str(problem))
-        else:
-            self._notes.append(f"calico-perf: the record is in {path}")
-
-    def _export(self, record: RunRecord, settings: Settings) -> None:
-        """Write the rows for a spreadsheet and the figures for a monitoring system, where asked for."""
-        if self._config.option.collectonly or self._config.option.calico_explain:
-            return
-        wanted = ((settings.csv, spreadsheet.rows), (settings.openmetrics, openmetrics.exposition))
-        for path, rendered in wanted:
-            if path is None:
-                continue
-            try:
-                save(rendered(record), path)
-            except RecordProblem as problem:
-                self._problems.append(str(problem))
-            else:
-                self._notes.append(f"calico-perf: the figures are in {path}")
-
-    def _summarize(self, record: RunRecord, path: Path | None) -> None:
-        """Write the digest where it was asked for, and add it to the summary of a GitHub job."""
-        job = os.environ.get(summary.JOB_SUMMARY)
-        nothing = self._config.option.collectonly or self._config.option.calico_explain
-        if nothing or not (path or job) or not (record.results or record.problem):
-            return
-        text = summary.render(record, self._config.invocation_params.args)
-        try:
-            if path:
-                summary.write(text, path)
-                self._notes.append(f"calico-perf: the digest is in {path}")
-            if job:
-                summary.append(text, Path(job))
-        except RecordProblem as problem:
-            self._problems.append(str(problem))
-
-    def _keep_baseline(self, session: Session, record: RunRecord) -> None:
-        if not session.keeps_baselines or self._config.option.collectonly or not record.results:
-            return
-        if self._diagnoses:  # there is no figure in it
-            return
-        try:
-            path = session.baseline_file(record)
-            if path is not None:
-                records.write(records.document(record), path)
-        except RecordProblem as problem:
-            self._problems.append(str(problem))
-            return
-        told = f"kept as a baseline in {path}" if path else "not kept as a baseline: it was not good"
-        self._notes.append(f"calico-perf: this run is {told}")
+            self._outputs.notes += [
+                "calico-perf: everything stays up; enter with",
+                *(f"  {line}" for line in lines),
+            ]
 
     def pytest_unconfigure(self) -> None:
         """Restore also when the run ended before its session did (a usage error after activation)."""
