@@ -218,12 +218,14 @@ class Verdict:
         outcome: `ok`, `slow`, `regressed` or `inconclusive`; `unsupported` where it cannot be judged (a cell
             without a control).
         message: Value, interval, limit and rounds; where it is open, how many rounds would probably decide.
+        compares: Whether it is a comparison: all of a run share the chance of a false alarm.
     """
 
     rule: str
     source: str
     outcome: Outcome
     message: str
+    compares: bool = False
 
 
 @dataclass(frozen=True)

@@ -192,10 +192,10 @@ class Session:
             self._judged[cell] = self._judge(measured)
         if not own_rules or measured.outcome is not Outcome.OK:
             return self._judged[cell]
-        gate, share = self.judges.gate, _share(measured)
+        gate, share = self.judges.gate_for(cell), _share(measured)
         own = tuple(rule.verdict(measured, self._measured, gate, share) for rule in own_rules)
         self._own_verdicts[cell] = (*self._own_verdicts.get(cell, ()), *own)
-        return with_verdicts(self._judged[cell], own)
+        return self.judges.settled(self._judged[cell], own)
 
     def examine(self, pair: Cell) -> CellResult:
         """Whether a pair carries payload, and why not; nothing is measured.

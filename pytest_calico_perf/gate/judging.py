@@ -34,7 +34,13 @@ class Judge(Protocol):
 
 
 class Judges:
-    """All judges of a run.
+    """All judges of a run, and the family of its comparisons.
+
+    Chance is shared by Holm's procedure (Scand. J. Statist. 1979), one cell after the other: of m planned
+    comparisons, with k alarms so far, the next alarm must be surer than `false_alarms` / (m - k). Where m0 of
+    them have nothing to find, all alarms before the first false one are true, k is at most m - m0, and it had
+    to pass `false_alarms` / m0 or less: any of the m0 does with a probability of at most `false_alarms`. So
+    the order does not matter. Holm's own, by chance, is known only when the run ends; tests end before.
 
     Args:
         judges: In the order in which their verdicts are told.
@@ -46,6 +52,12 @@ class Judges:
         self._judges = tuple(judges)
         comparisons = others + sum(judge.comparisons(cells) for judge in self._judges)
         self.gate = Gate(comparisons=max(1, comparisons))
+        self._alarms: dict[Cell, int] = {}
+
+    def gate_for(self, cell: Cell) -> Gate:
+        """How sure to be about a cell: alarms about others leave the family."""
+        elsewhere = sum(number for other, number in self._alarms.items() if other != cell)
+        return replace(self.gate, comparisons=max(1, self.gate.comparisons - elsewhere))
 
     def judged(
         self, result: CellResult, results: Mapping[Cell, CellResult], share: float = 1.0
@@ -53,14 +65,24 @@ class Judges:
         """The result with its verdicts, its outcome and reason those of the worst."""
         if result.outcome is not Outcome.OK:
             return result
-        return with_verdicts(result, self.verdicts(result, results, share))
+        return self.settled(result, self.verdicts(result, results, share))
+
+    def settled(self, result: CellResult, verdicts: Sequence[Verdict]) -> CellResult:
+        """The result with more verdicts, which are the last word on them."""
+        told = with_verdicts(result, verdicts)
+        self._alarms[result.cell] = sum(
+            verdict.compares and verdict.outcome in (Outcome.SLOW, Outcome.REGRESSED)
+            for verdict in told.verdicts
+        )
+        return told
 
     def verdicts(
         self, result: CellResult, results: Mapping[Cell, CellResult], share: float = 1.0
     ) -> tuple[Verdict, ...]:
-        """What all rules say about a cell whose outcome is `ok`."""
+        """What all rules say so far about a cell whose outcome is `ok`."""
+        gate = self.gate_for(result.cell)
         return tuple(
-            verdict for judge in self._judges for verdict in judge.judge(result, results, self.gate, share)
+            verdict for judge in self._judges for verdict in judge.judge(result, results, gate, share)
         )
 
 

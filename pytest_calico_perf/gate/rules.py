@@ -129,7 +129,7 @@ class RatioTo:
         judgement = meets_ratio(estimate, self.better, self.ratio, gate, share)
         ratio = Ratio(judgement.value, judgement.low, judgement.high, judgement.rounds)
         told = message(f"ratio to {name} {format_ratio(ratio)}", judgement, self.text, gate)
-        return Verdict(self.text, self.source, _settled(judgement).outcome, told)
+        return Verdict(self.text, self.source, _settled(judgement).outcome, told, compares=True)
 
     def _base(
         self, result: CellResult, results: Mapping[Cell, CellResult]
@@ -170,7 +170,7 @@ def advice(judgement: Judgement) -> str:
 
 
 def _settled(judgement: Judgement) -> Judgement:
-    # Holm's first step: when a cell is judged, the rest of the family is not known yet.
+    # `judging.Judges` has counted the alarms before it: the rest of the family is not known yet.
     if judgement.outcome is Outcome.SLOW and not judgement.decided:
         return replace(judgement, outcome=Outcome.INCONCLUSIVE)
     return judgement

@@ -46,6 +46,7 @@ class _Verdict(_Part):
     source: str
     outcome: Outcome
     message: str
+    compares: bool = False
 
 
 class _Ran(_Part):

@@ -16,6 +16,11 @@ HOST = Cell("tcp", Path.HOST_TO_HOST, None)
 BGP, IPIP = cell(), cell(mode=Mode.IPIP)
 
 
+PATHS = (Path.POD_TO_POD, Path.HOST_TO_POD, Path.POD_TO_HOST)
+# Clearly below 1 for one comparison, possibly by chance among nine.
+BORDERLINE = (0.955, 0.98, 0.96, 0.99, 0.97, 1.0, 0.965, 0.985)
+
+
 def judged(text: str, measured, *others, expect=(), share=1.0):
     document = read(text, "prod.yaml")
     thresholds = Thresholds.read(document.data or {}, document)
@@ -135,6 +140,33 @@ def test_an_alarm_that_may_be_chance_among_many_is_none():
     assert (alone.outcome, many.outcome) == (Outcome.SLOW, Outcome.INCONCLUSIVE)
     assert alone.verdicts[0].message.partition(" over")[0] == many.verdicts[0].message.partition(" over")[0]
     assert "among 100 comparisons that may be chance" in many.reason
+
+
+def test_alarms_leave_the_family_of_those_that_come_after():
+    """Holm: of ten comparisons with nine alarms, the last needs the whole of the permitted error, not a tenth."""
+    cells = [cell(mode=mode, path=path) for path in PATHS for mode in (Mode.BGP, Mode.IPIP, Mode.VXLAN)]
+    document = read("tcp: {ratio-to-host: 1.0}", "prod.yaml")
+    rules = RuleJudge(Thresholds.read(document.data, document), (), cells)
+    judges = Judges([rules], cells)
+    *slow, last = cells
+    doubtful = result(last, [1e9 * each for each in BORDERLINE], control=[1e9] * 8)
+    assert judges.judged(doubtful, {}).outcome is Outcome.INCONCLUSIVE
+    for each in slow:
+        assert judges.judged(result(each, around(0.5e9), control=[1e9] * 10), {}).outcome is Outcome.SLOW
+    assert judges.gate_for(last).comparisons == 1
+    assert judges.judged(doubtful, {}).outcome is Outcome.SLOW
+    # Judged again, a cell is held against the alarms of the others, not its own.
+    assert judges.gate_for(last).comparisons == 1
+    assert judges.gate.comparisons == len(cells)
+
+
+def test_limits_in_units_leave_the_family_as_it_is():
+    document = read("tcp: {min: 4 Gbit/s, ratio-to-host: 0.9}", "prod.yaml")
+    judges = Judges([RuleJudge(Thresholds.read(document.data, document), (), [BGP, IPIP])], [BGP, IPIP])
+    found = judges.judged(result(BGP, around(1e9), control=[1e9] * 10), {})
+    assert [verdict.compares for verdict in found.verdicts] == [False, True]
+    assert found.outcome is Outcome.SLOW
+    assert judges.gate_for(IPIP).comparisons == 2
 
 
 def test_an_early_look_must_be_surer():

@@ -68,7 +68,13 @@ def test_json_and_junit_have_each_verdict():
     cells = records.document(record)["cells"]
     [told] = [cell["verdicts"] for cell in cells if cell["outcome"] == "slow"]
     assert told == [
-        {"rule": v.rule, "source": v.source, "outcome": str(v.outcome), "message": v.message}
+        {
+            "rule": v.rule,
+            "source": v.source,
+            "outcome": str(v.outcome),
+            "message": v.message,
+            "compares": v.compares,
+        }
         for v in VERDICTS
     ]
     found = [value for name, value in properties(slow) if name == "calico.verdict"]
