@@ -13,6 +13,7 @@ from pytest_calico_perf.gate.comparison import Comparison, compare
 from pytest_calico_perf.gate.earlier import EarlierRun, read_run
 from pytest_calico_perf.gate.fingerprint import ClusterFacts, Fingerprint, differences
 from pytest_calico_perf.gate.foresight import Prospect
+from pytest_calico_perf.gate.past import Past, days_of
 from pytest_calico_perf.gate.request import FILE_FLAG, FOLDER_FLAG, GATE_FLAG, By, Decides, Request
 from pytest_calico_perf.gate.series import RATIO, VALUE, Series, is_fact, lacks, other_command, unlike
 from pytest_calico_perf.gate.store import Store
@@ -20,7 +21,6 @@ from pytest_calico_perf.model import Better, Cell, CellResult, Outcome, PastValu
 from pytest_calico_perf.stats import summarize
 from pytest_calico_perf.units import format_percent, format_value
 from pytest_calico_perf.verdict import Gate, across_days
-from pytest_calico_perf.verdict.baseline import MINIMUM_RUNS as MINIMUM_DAYS
 from pytest_calico_perf.verdict.decision import loss_at, ratio_at
 
 _SHOWN = 10  # of a list in a note
@@ -131,18 +131,17 @@ class Baseline:
         comparable = [run for run, obstacle in zip(known, obstacles, strict=True) if not obstacle]
         if not comparable:
             return (self._verdict(known[-1], Outcome.INCONCLUSIVE, obstacles[-1]),)
-        base = comparable[-1]
         if is_fact(result.cell):
-            return (self._of_fact(base, result),)
+            return (self._of_fact(comparable[-1], result),)
         if self._request.decides is Decides.HISTORY:
             past = self._past(result)
             if len(past) + 1 >= history.MINIMUM_RUNS:
                 return (self._by_history(past, result, gate),)
-        return (self._against(base, result, gate, share),)
+        return (self._against(self._past_of(comparable, result), result, gate, share),)
 
-    def _against(self, base: EarlierRun, result: CellResult, gate: Gate, share: float) -> Verdict:
-        earlier, cell = base.cells[result.cell], result.cell
-        past = self._past_of(base, result)
+    def _against(self, past: Past, result: CellResult, gate: Gate, share: float) -> Verdict:
+        base, cell = past.base, result.cell
+        earlier = base.cells[cell]
         compared: dict[str, Comparison] = {}
         for series in self._series_of(cell):
             before = series.of(earlier.samples, earlier.control)
@@ -151,7 +150,7 @@ class Baseline:
                 compared[series.name] = compare(
                     before,
                     now,
-                    history=[day for run in past if (day := series.of_run(run, cell))],
+                    history=[day for run in past.days if (day := series.of_run(run, cell))],
                     better=result.better,
                     tolerance=self._request.tolerances.of(cell.probe),
                     gate=gate,
@@ -167,7 +166,7 @@ class Baseline:
         then = format_value(_centre(earlier.samples.values()), result.unit)
         now_text = format_value(_centre(result.samples), result.unit)
         parts = [f"{name} {each.text()}" for name, each in compared.items()]
-        text = f"{now_text} against {then} of {base.label}: {'; '.join(parts)}"
+        text = f"{now_text} against {then} of {past.label}: {'; '.join(parts)}"
         text += f"; {min(len(earlier.samples), len(result.samples))} rounds"
         open_ones = (each for each in compared.values() if each.outcome is Outcome.INCONCLUSIVE)
         if outcome is Outcome.INCONCLUSIVE and (what := next(open_ones).what_would_decide):
@@ -175,7 +174,7 @@ class Baseline:
         if self._request.decides is Decides.HISTORY:
             runs = len(self._past(result)) + 1
             text += f" (change points need {history.MINIMUM_RUNS} runs, this is number {runs})"
-        return self._verdict(base, outcome, text)
+        return self._verdict(base, outcome, text, compares=True)
 
     def _of_fact(self, base: EarlierRun, result: CellResult) -> Verdict:
         """A link's speed is read, not sampled: it is what it was, or it is not."""
@@ -200,7 +199,7 @@ class Baseline:
         text = f"{'; '.join(texts)}; {len(past) + 1} runs"
         if outcome is Outcome.REGRESSED:
             text += "; if that was wanted, remove the older records from the folder"
-        return Verdict(f"history {self._request.folder}", GATE_FLAG, outcome, text)
+        return Verdict(f"history {self._request.folder}", GATE_FLAG, outcome, text, compares=True)
 
     def _limit(self, result: CellResult) -> float:
         tolerance = self._request.tolerances.of(result.cell.probe)
@@ -294,17 +293,19 @@ class Baseline:
         """The runs of the folder that measured this cell as this run does, in order of time."""
         return tuple(run for run in self._runs if not self._obstacle(run, result))
 
-    def _past_of(self, base: EarlierRun, result: CellResult) -> tuple[EarlierRun, ...]:
-        """The runs that say how days differ: those on the baseline's software, where there are enough."""
-        runs = self._past(result)
-        alike = tuple(
-            run for run in runs if not differences(run.fingerprint.software, base.fingerprint.software)
-        )
-        return alike if len(alike) >= MINIMUM_DAYS else runs
+    def _past_of(self, comparable: Sequence[EarlierRun], result: CellResult) -> Past:
+        """What the cell is held against: the file that was named, else what stands of the folder."""
+        if self._file:
+            return Past(self._file, days_of(self._file, self._past(result)))
+        cell = result.cell
+        tolerance = self._request.tolerances.of(cell.probe)
+        return Past.of_folder(comparable, cell, self._series_of(cell), tolerance)
 
-    def _verdict(self, base: EarlierRun, outcome: Outcome, message: str) -> Verdict:
+    def _verdict(
+        self, base: EarlierRun, outcome: Outcome, message: str, *, compares: bool = False
+    ) -> Verdict:
         flag = FILE_FLAG if self._file else FOLDER_FLAG
-        return Verdict(f"baseline {base.path.name}", flag, outcome, message)
+        return Verdict(f"baseline {base.path.name}", flag, outcome, message, compares)
 
 
 def _change(

@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def outcome(self) -> Outcome:
-        """An alarm that may be chance among so many comparisons is none (Holm's first step)."""
+        """An alarm that may be chance among so many comparisons is none (see `judging.Judges`)."""
         if self.judgement is None:
             return Outcome.INCONCLUSIVE
         if self.judgement.outcome is Outcome.REGRESSED and not self.judgement.decided:
@@ -123,7 +123,7 @@ def compare(
     between = between_runs(history)
     estimate = unpaired_estimate(base, current, better, between)
     rounds = min(len(base), len(current))
-    known = between.degrees + 1 if between else 0
+    known = between.runs if between else 0
     if estimate is None:
         why = f"{rounds} round{'' if rounds == 1 else 's'} on one side: at least {MINIMUM_ROUNDS} are needed"
         return Comparison(None, tolerance, tolerance, known, why)

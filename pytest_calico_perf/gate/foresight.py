@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pytest_calico_perf.gate import history
 from pytest_calico_perf.gate.earlier import EarlierRun
+from pytest_calico_perf.gate.past import Past, days_of
 from pytest_calico_perf.gate.request import Decides, Request
 from pytest_calico_perf.gate.series import Series, is_fact, lacks, other_command
 from pytest_calico_perf.model import Cell
@@ -48,25 +49,32 @@ class Prospect:
         fit = [run for run, obstacle in zip(runs, obstacles, strict=True) if not obstacle]
         if not fit:
             return "baseline: none", obstacles[-1]
-        base, known = fit[-1], [run for run in past if not self._obstacle(run)]
-        demand = "baseline: at most " + self._tolerances(
-            base, known, request.tolerances.of(self.cell.probe), gate
-        )
+        asked = request.tolerances.of(self.cell.probe)
+        known = [run for run in past if not self._obstacle(run)]
+        if is_fact(self.cell):
+            chosen = Past(fit[-1], ())
+        elif request.file:
+            chosen = Past(fit[-1], days_of(fit[-1], known))
+        else:
+            chosen = Past.of_folder(fit, self.cell, self.series, asked)
+        demand = "baseline: at most " + self._tolerances(chosen, asked, gate)
         if request.decides is Decides.HISTORY:
             demand += f", by change points from {history.MINIMUM_RUNS} runs on"
         count = f", the last of {len(fit)} good runs" if len(fit) > 1 else ""
-        return demand, f"{base.path.name} of {base.label}{count}"
+        if chosen.in_doubt:
+            count = f", the last but {chosen.in_doubt} of {len(fit)} good runs"
+        return demand, f"{chosen.base.path.name} of {chosen.label}{count}"
 
     def _obstacle(self, run: EarlierRun) -> str:
         return lacks(run, self.cell) or other_command(run, self.cell.probe, self.command)
 
-    def _tolerances(self, base: EarlierRun, past: Sequence[EarlierRun], asked: float, gate: Gate) -> str:
+    def _tolerances(self, chosen: Past, asked: float, gate: Gate) -> str:
         """`5 % worse`, or as the noise floor has it: `value 8.1 %, ratio to host-to-host 12 % worse`."""
         used = {}
         for series in self.series if not is_fact(self.cell) else ():
-            days = [day for run in past if (day := series.of_run(run, self.cell))]
-            rounds = min(self.rounds, len(series.of_run(base, self.cell)))
-            floor = floor_from_history(days, rounds, base.cells[self.cell].better, gate)
+            days = [day for run in chosen.days if (day := series.of_run(run, self.cell))]
+            rounds = min(self.rounds, len(series.of_run(chosen.base, self.cell)))
+            floor = floor_from_history(days, rounds, chosen.base.cells[self.cell].better, gate)
             used[series.name] = asked if floor is None else max(asked, floor)
         if all(tolerance == asked for tolerance in used.values()):
             return f"{format_percent(asked)} worse"

@@ -1,10 +1,10 @@
 """Verdicts: what samples, thresholds and baselines add up to. Pure; docs/how-it-decides.md has the reasons.
 
 `estimate` says how large a loss is and how well it is known, for pairs of one run; `baseline` does so
-for two runs of different days. `decision` holds an estimate against a tolerance or a demanded ratio,
-`threshold` samples against a limit in their unit. `family` corrects a campaign's verdicts for their
-number, `sequential` plans when to look and when to stop, `floor` tells the smallest tolerance that the
-cluster's noise leaves room for.
+for two runs of different days, and `standing` says which earlier run is good enough to be one of the two.
+`decision` holds an estimate against a tolerance or a demanded ratio, `threshold` samples against a limit in
+their unit. `family` corrects a campaign's verdicts for their number, `sequential` plans when to look and
+when to stop, `floor` tells the smallest tolerance that the cluster's noise leaves room for.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from pytest_calico_perf.verdict.sequential import (
     ratio_judge,
     tolerance_judge,
 )
+from pytest_calico_perf.verdict.standing import last_standing
 from pytest_calico_perf.verdict.threshold import keeps_limit
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "floor_from_pairs",
     "holm",
     "keeps_limit",
+    "last_standing",
     "limit_judge",
     "losses",
     "meets_ratio",

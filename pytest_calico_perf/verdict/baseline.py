@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pytest_calico_perf.model import Better, Outcome
 from pytest_calico_perf.stats import Mean, robust_mean
-from pytest_calico_perf.verdict.estimate import Estimate, mean_and_variance
+from pytest_calico_perf.verdict.estimate import Estimate
 
 # Fewer runs say next to nothing about how days differ: with two, Student's t asks for 13 times the error.
 MINIMUM_RUNS = 3
@@ -26,11 +26,13 @@ class BetweenRuns:
 
     Attributes:
         deviation: Standard deviation of a run's mean, on the logarithmic scale.
-        degrees: Degrees of freedom of that: runs less one.
+        degrees: Degrees of freedom of that: runs less one, and less what is left out.
+        runs: Runs it was learnt from.
     """
 
     deviation: float
     degrees: int
+    runs: int
 
 
 def between_runs(history: Sequence[Sequence[float]]) -> BetweenRuns | None:
@@ -45,11 +47,33 @@ def between_runs(history: Sequence[Sequence[float]]) -> BetweenRuns | None:
     Raises:
         ValueError: A sample is not positive and finite.
     """
-    means = [run_mean(run).value if len(run) > 1 else run[0] for run in map(_logarithms, history) if run]
+    return spread([mean_of_run(run) for run in history if run])
+
+
+def spread(means: Sequence[float]) -> BetweenRuns | None:
+    """How much the means of runs differ; None with fewer than three of them.
+
+    Of ten runs or more the highest and the lowest tenth are left out where one is far out, as a stall is left
+    out among rounds (`stats.robust_mean`): something else ran in that minute. One such run among ten would
+    otherwise widen every interval by a multiple, until it is forgotten.
+
+    Args:
+        means: Of each run the mean of its logarithms.
+    """
     if len(means) < MINIMUM_RUNS:
         return None
-    _, variance = mean_and_variance(means)
-    return BetweenRuns(math.sqrt(variance), len(means) - 1)
+    mean = robust_mean(means)
+    return BetweenRuns(mean.error * math.sqrt(len(means)), mean.degrees, len(means))
+
+
+def mean_of_run(samples: Sequence[float]) -> float:
+    """The mean of the logarithms of a run's samples, of which there is one at least (`run_mean`).
+
+    Raises:
+        ValueError: A sample is not positive and finite.
+    """
+    logarithms = _logarithms(samples)
+    return run_mean(logarithms).value if len(logarithms) > 1 else logarithms[0]
 
 
 def unpaired_estimate(

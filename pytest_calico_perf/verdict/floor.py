@@ -22,7 +22,8 @@ POWER = 0.96
 # A spread seen in a few rounds is itself uncertain, most of all where the worst is rare. The floor rests on
 # the upper end of a one-sided 99 % interval for it.
 _ASSURANCE = 0.99
-_LOUD = 0.95
+# So many runs can spare the loudest of them: it says what something else did in that minute.
+_CAN_SPARE_ONE = 10
 
 
 def floor_from_pairs(
@@ -81,8 +82,8 @@ def floor_from_history(
     freedom = sum(mean.degrees for mean, _ in known)
     variances = sorted(mean.error**2 * n for mean, n in known)
     pooled = math.fsum(mean.error**2 * n * mean.degrees for mean, n in known) / freedom
-    # A run to come may have a stall too small to be left out: as the loudest twentieth of those before.
-    loud = variances[math.ceil(_LOUD * len(variances)) - 1]
+    # A run to come may have a stall too small to be left out, as the loudest of those before have.
+    loud = variances[-2 if len(variances) >= _CAN_SPARE_ONE else -1]
     within = 2 * max(pooled * _upper(freedom), loud) / rounds
     days = math.sqrt(2) * between.deviation
     return max(

@@ -81,16 +81,13 @@ def opened(facts=None, profile=None, **request) -> Baseline:
     return baseline.meet({**FACTS, **(facts or {})}, {**PROFILE, **(profile or {})})
 
 
-def history(
-    folder: FilePath, runs: int, *, slower_from=None, by=0.1, days=0.005, seed=100, **how
-) -> FilePath:
-    """A folder with a run a day, as the plugin leaves it; from one on, every run is slower."""
+def history(folder: FilePath, runs: int, *, levels=None, days=0.005, seed=100, **how) -> FilePath:
+    """A folder with a run a day, as the plugin leaves it; `levels` has the factor of each."""
     shifts = np.random.default_rng(seed).normal(0, days, runs)
     for number in range(runs):
-        factor = 1 - by if slower_from is not None and number >= slower_from else 1.0
         run = record(
             seed + number, started=f"2026-10-{number + 1:02}T10:00:00+00:00", day=float(shifts[number]),
-            factor=factor, **how,
+            factor=levels[number] if levels else 1.0, **how,
         )  # fmt: skip
         path = opened(folder=folder).file_for(run)
         assert path is not None

@@ -413,16 +413,33 @@ def test_a_file_and_a_folder_together_give_baseline_and_days(tmp_path, last_week
 
 
 def test_days_of_the_baselines_own_software_count_where_there_are_enough(tmp_path) -> None:
-    """An upgrade that cost 20 % is no scatter of days once there are three runs after it."""
+    """An upgrade that gained 20 % is no scatter of days once there are three runs after it."""
     folder = history(tmp_path / "runs", 8, days=0.001)
     upgraded = {"mtu": 1400}
     for number in range(3):
         run = record(
-            200 + number, facts=upgraded, factor=0.8, started=f"2026-11-0{number + 1}T10:00:00+00:00"
+            200 + number, facts=upgraded, factor=1.2, started=f"2026-11-0{number + 1}T10:00:00+00:00"
         )
         written(opened(folder=folder).file_for(run), run)
-    current = result(BGP, 50, 0.8)
+    current = result(BGP, 50, 1.2)
     verdict = only(opened(folder=folder, facts=upgraded), current)
     assert verdict.outcome is Outcome.OK
+    assert verdict.rule.startswith("baseline 20261103")
     message = only(opened(folder=folder, facts=upgraded, tolerances=Tolerances(0.0)), current).message
     assert "the noise floor of 3 runs" in message
+
+
+def test_a_loss_that_was_kept_is_no_baseline_and_that_is_said(tmp_path) -> None:
+    """Two runs lost 8 % and could not prove it; the next is held against the last one without that loss."""
+    folder = history(tmp_path / "runs", 12, levels=[1.0] * 10 + [0.92] * 2)
+    verdict = only(opened(folder=folder, tolerances=Tolerances(0.04)), result(BGP, 50, 0.92))
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.rule.startswith("baseline 20261010")
+    assert " of 2026-10-10 10:00 UTC (2 later runs in doubt): value 0.9" in verdict.message
+
+
+def test_one_disturbed_run_does_not_widen_the_tolerance_for_long(tmp_path) -> None:
+    disturbed = history(tmp_path / "disturbed", 12, levels=[1.0] * 7 + [0.88] + [1.0] * 4, days=0.001)
+    quiet = history(tmp_path / "quiet", 12, days=0.001)
+    for folder in (quiet, disturbed):
+        assert only(opened(folder=folder), result(BGP, 50, 0.9)).outcome is Outcome.REGRESSED

@@ -37,6 +37,14 @@ def test_the_last_good_run_of_a_folder(tmp_path) -> None:
     assert source.endswith(".json of 2026-10-02 10:00 UTC, the last of 2 good runs")
 
 
+def test_runs_in_doubt_are_told_of(tmp_path) -> None:
+    _, source = foreseen(folder=history(tmp_path / "runs", 10, levels=[1.0] * 8 + [0.9] * 2))
+    assert source.startswith("--calico-baseline-dir: 20261008T100000Z-")
+    assert source.endswith(
+        ".json of 2026-10-08 10:00 UTC (2 later runs in doubt), the last but 2 of 10 good runs"
+    )
+
+
 def test_the_noise_floor_of_a_history_where_it_is_wider(tmp_path) -> None:
     demand, _ = foreseen(folder=history(tmp_path / "runs", 12, days=0.05))
     assert demand.startswith("baseline: at most value ")

@@ -18,7 +18,7 @@ from pytest_calico_perf.verdict import (
 )
 
 HIGHER, LOWER = Better.HIGHER, Better.LOWER
-QUIET = BetweenRuns(deviation=0.0, degrees=9)
+QUIET = BetweenRuns(deviation=0.0, degrees=9, runs=10)
 
 
 def lognormal(seed: int, n: int, deviation: float = 0.03, mean: float = 0.0) -> list[float]:
@@ -35,7 +35,7 @@ def test_where_days_do_not_differ_it_is_welchs_test():
 
 
 def test_where_days_differ_the_history_is_the_floor():
-    days = BetweenRuns(deviation=0.05, degrees=4)
+    days = BetweenRuns(deviation=0.05, degrees=4, runs=5)
     estimate = unpaired_estimate(lognormal(1, 10), lognormal(2, 10), LOWER, days)
     assert estimate.error == pytest.approx(0.05 * math.sqrt(2))
     assert estimate.degrees == 4

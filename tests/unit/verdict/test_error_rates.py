@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from scipy.stats import binom
 
 from pytest_calico_perf.verdict import SequentialPlan
 from tests.unit.verdict.noise import (
@@ -23,6 +22,8 @@ from tests.unit.verdict.trials import (
     AT_TOLERANCE,
     TWICE_TOLERANCE,
     across,
+    at_least,
+    at_most,
     coverage,
     false_alarms,
     looked,
@@ -32,17 +33,6 @@ from tests.unit.verdict.trials import (
     peeked,
     power,
 )
-
-# A promise that is kept is called broken once in ten thousand runs; the throws are seeded besides.
-LUCK = 1e-4
-
-
-def at_most(share: float, promised: float, trials: int) -> bool:
-    return binom.sf(round(share * trials) - 1, trials, promised) > LUCK
-
-
-def at_least(share: float, promised: float, trials: int) -> bool:
-    return binom.cdf(round(share * trials), trials, promised) > LUCK
 
 
 def named(noise: Noise) -> str:

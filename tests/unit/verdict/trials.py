@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from scipy.stats import binom
 
 from pytest_calico_perf.gate.comparison import compare
 from pytest_calico_perf.model import Better, Outcome
@@ -33,6 +34,18 @@ TOLERANCE = 0.05
 BETTER = Better.HIGHER
 AT_TOLERANCE = -math.log(1 - TOLERANCE)
 TWICE_TOLERANCE = -math.log(1 - 2 * TOLERANCE)
+# A promise that is kept is called broken once in ten thousand runs; the throws are seeded besides.
+LUCK = 1e-4
+
+
+def at_most(share: float, promised: float, trials: int) -> bool:
+    """Whether a share seen in so many trials is compatible with one of at most `promised`."""
+    return binom.sf(round(share * trials) - 1, trials, promised) > LUCK
+
+
+def at_least(share: float, promised: float, trials: int) -> bool:
+    """Whether a share seen in so many trials is compatible with one of at least `promised`."""
+    return binom.cdf(round(share * trials), trials, promised) > LUCK
 
 
 def seeded(noise: Noise, *numbers: int) -> Generator:

@@ -1,0 +1,72 @@
+"""Of the earlier runs of a cell: which it is held against, and which say how days differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_calico_perf.gate.earlier import EarlierRun
+from pytest_calico_perf.gate.fingerprint import differences
+from pytest_calico_perf.gate.series import Series
+from pytest_calico_perf.model import Cell
+from pytest_calico_perf.verdict import last_standing
+from pytest_calico_perf.verdict.baseline import MINIMUM_RUNS as MINIMUM_DAYS
+from pytest_calico_perf.verdict.baseline import mean_of_run
+
+# Runs before that say what the cluster was like then. It is also how long a bad week of three runs or more
+# makes the gate dull.
+_DAYS = 20
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a cell is held against, of runs that may be.
+
+    Attributes:
+        base: The run it is compared with.
+        days: Runs that say how days differ, in order of time; fewer than three say nothing.
+        in_doubt: How many runs after `base` are passed over (`verdict.standing`).
+    """
+
+    base: EarlierRun
+    days: tuple[EarlierRun, ...]
+    in_doubt: int = 0
+
+    @property
+    def label(self) -> str:
+        """When the baseline was, and what is passed over: `2026-11-20 14:40 UTC (a later run in doubt)`."""
+        if not self.in_doubt:
+            return self.base.label
+        later = "a later run" if self.in_doubt == 1 else f"{self.in_doubt} later runs"
+        return f"{self.base.label} ({later} in doubt)"
+
+    @classmethod
+    def of_folder(
+        cls, runs: Sequence[EarlierRun], cell: Cell, series: Sequence[Series], tolerance: float
+    ) -> Past:
+        """The last run that stands is the baseline; it and those before it say how days differ.
+
+        Those in doubt say so only where others are too few to.
+
+        Args:
+            runs: At least one, in order of time, each with comparable samples of the cell.
+            cell: Which.
+            series: What of it is compared.
+            tolerance: Tolerated loss that was asked for, as a fraction.
+        """
+        means = [[_mean(each, run, cell) for run in runs] for each in series]
+        last = last_standing(means, runs[-1].cells[cell].better, tolerance)
+        base, until = runs[last], runs[: last + 1]
+        return cls(base, days_of(base, until if len(until) >= MINIMUM_DAYS else runs), len(runs) - 1 - last)
+
+
+def days_of(base: EarlierRun, runs: Sequence[EarlierRun]) -> tuple[EarlierRun, ...]:
+    """The newest runs on the baseline's software, where there are three: an upgrade is no scatter of days."""
+    alike = [run for run in runs if not differences(run.fingerprint.software, base.fingerprint.software)]
+    return tuple((alike if len(alike) >= MINIMUM_DAYS else runs)[-_DAYS:])
+
+
+def _mean(series: Series, run: EarlierRun, cell: Cell) -> float:
+    samples = series.of_run(run, cell)
+    return mean_of_run(samples) if samples else math.nan
