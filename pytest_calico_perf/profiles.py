@@ -25,6 +25,7 @@ from pytest_calico_perf.probes.link import Link
 from pytest_calico_perf.probes.ping import Ping
 from pytest_calico_perf.probes.udp import Udp
 from pytest_calico_perf.units import format_percent, parse_rate
+from pytest_calico_perf.verdict import MINIMUM_ROUNDS
 
 PUBLISHED_PATHS = (Path.HOST_TO_HOST, Path.HOST_TO_POD, Path.POD_TO_POD)
 
@@ -63,7 +64,7 @@ class Profile:
 
     @property
     def rounds_text(self) -> str:
-        """For people: `5 rounds`, `1 round, tcp 10`, `at most 10 rounds, until known to 2 %`."""
+        """For people: `6 rounds`, `1 round, tcp 10`, `at most 10 rounds, until known to 2 %`."""
         own = "".join(f", {name} {rounds}" for name, rounds in self.own_rounds.items())
         text = f"{self.rounds} round{'' if self.rounds == 1 else 's'}{own}"
         if self.precision is None or not self.adaptive:
@@ -133,7 +134,7 @@ STANDARD_PROBES: tuple[Probe, ...] = (
 BUILT_IN: tuple[Profile, ...] = (
     Profile(
         name="quick",
-        rounds=5,
+        rounds=MINIMUM_ROUNDS,
         warm_up_rounds=1,
         paths=PUBLISHED_PATHS,
         probes=(Ping(), Tcp(), Http(requests=10_000), Link()),

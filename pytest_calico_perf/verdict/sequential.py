@@ -92,7 +92,7 @@ class SequentialPlan:
         """Looks from `first` rounds to `maximum`, each half as many again: 6, 9, 14, 21, 30.
 
         Raises:
-            ValueError: The maximum is below the five rounds that any verdict needs.
+            ValueError: The maximum is below the six rounds that any verdict needs.
         """
         looks: list[int] = []
         look = first

@@ -24,7 +24,7 @@ def keeps_limit(
     six to twenty rounds only its coverage is known whatever the noise looks like. A t interval of skewed
     samples misses on the one side more often than it says (a queue that fills in one round of ten moves a
     mean, and thresholds are about the usual), and a loss of 0 has no logarithm. The price is an interval
-    about a quarter wider on well-behaved noise, and five rounds before there is any verdict.
+    about a quarter wider on well-behaved noise, and six rounds before there is any verdict.
 
     The rounds must come from one distribution for that: of a machine that drifts, the interval covers what
     it had during this run. A threshold relative to host-to-host (`decision.meets_ratio`) is the remedy.
@@ -34,8 +34,8 @@ def keeps_limit(
         better: `higher` makes `limit` a minimum, `lower` a maximum.
         limit: The threshold.
         gate: How sure to be. A threshold is no A/A comparison and no member of the family: each errs on its
-            own, `slow` in at most 2.5 % of the cells whose true median is exactly at the limit (3.1 % with
-            five rounds), and the judgement has no `chance`.
+            own, `slow` in at most 2.5 % of the cells whose true median is exactly at the limit, and the
+            judgement has no `chance`.
         share: Part of the permitted error that may be spent on this look.
 
     Raises:
@@ -45,8 +45,8 @@ def keeps_limit(
     summary = summarize(samples, confidence)
     n = summary.n
     outcome = Outcome.INCONCLUSIVE
-    # Five rounds cover 94 % where 95 % is asked; a look with a smaller share must have what it asks for.
-    sure = summary.confidence is not None and (share == 1 or summary.confidence >= confidence)
+    # An early look asks for more than so few order statistics may have.
+    sure = summary.confidence is not None and summary.confidence >= confidence
     if n >= MINIMUM_ROUNDS and sure:
         outcome = _side(summary, better, limit)
     decided = outcome is not Outcome.INCONCLUSIVE
