@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pytest_calico_perf.verdict import SequentialPlan
-from tests.unit.verdict import trials
+from tests.unit.verdict import streams, trials
 from tests.unit.verdict.noise import (
     AUTOCORRELATED,
     BIMODAL,
@@ -33,7 +33,7 @@ from tests.unit.verdict.noise import (
 )
 
 ALL = (*NOISES, NEIGHBOURS_ALONE)
-ROUNDS = (5, 6, 10, 20)
+ROUNDS = (6, 10, 20)
 SELF_TESTS = 100
 
 
@@ -42,6 +42,7 @@ def main() -> None:
     many = campaigns * 5
     by_rounds("A/A campaigns of 30 cells with any false alarm, tolerance 5 %", campaigns, aa_share)
     by_rounds("The same with tolerance 0: the family correction alone", campaigns, aa_share_without_tolerance)
+    beside_losses(campaigns)
     by_rounds("Coverage of the 95 % interval of a ratio", many, trials.coverage)
     by_rounds("A true loss of 10 % is found, tolerance 5 %", many, trials.power)
     floors(many)
@@ -50,6 +51,7 @@ def main() -> None:
     sequential(campaigns)
     looked_at(campaigns)
     days(campaigns)
+    one_after_the_other(campaigns // 4)
 
 
 def aa_share(noise: Noise, rounds: int, campaigns: int) -> float:
@@ -63,6 +65,19 @@ def aa_share_without_tolerance(noise: Noise, rounds: int, campaigns: int) -> flo
 def by_rounds(title: str, number: int, share: Callable[[Noise, int, int], float]) -> None:
     rows = ([noise.name, *(percent(share(noise, rounds, number)) for rounds in ROUNDS)] for noise in ALL)
     table(f"{title} ({number} each)", ["noise", *(f"{rounds} rounds" for rounds in ROUNDS)], rows)
+
+
+def beside_losses(number: int) -> None:
+    """Does an alarm that leaves the family make room for a false one?"""
+    rows = []
+    for noise in ALL:
+        alarmed, found = trials.alarms_beside_losses(noise, 10, number)
+        rows.append([noise.name, percent(alarmed), percent(found)])
+    table(
+        f"Every third cell lost 10 %, tolerance 0, 10 rounds ({number} campaigns each)",
+        ["noise", "any false alarm", "losses found"],
+        rows,
+    )
 
 
 def floors(number: int) -> None:
@@ -193,6 +208,30 @@ def days(number: int) -> None:
             "median tolerance",
             "false alarms per cell",
             "twice the tolerance found",
+        ],
+        rows,
+    )
+
+
+def one_after_the_other(number: int) -> None:
+    rows = []
+    for by, noise, disturbed in (
+        (0.003, 0.005, 0), (0.01, 0.01, 0), (0.01, 0.025, 0), (0.03, 0.025, 0),
+        (0.003, 0.005, 0.05), (0.01, 0.01, 0.05),
+    ):  # fmt: skip
+        end = streams.stream(streams.days_that_differ(by, noise, disturbed), number)
+        spread = [percent(by), percent(noise), percent(disturbed)]
+        rows.append([*spread, *map(percent, (end.alarms, end.first, end.within_three))])
+    table(
+        f"Run after run, {streams.ROUNDS} rounds: {streams.GOOD_RUNS} equal ones, then {streams.SLOWER_RUNS} that "
+        f"lost 10 % ({number} cells each)",
+        [
+            "days differ by",
+            "rounds by",
+            "disturbed days",
+            "equal runs that alarm",
+            "first slower run found",
+            "one of the three",
         ],
         rows,
     )

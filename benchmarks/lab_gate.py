@@ -34,7 +34,7 @@ from pytest_calico_perf.cluster.lab.cluster import LabCluster
 from pytest_calico_perf.cluster.lab.shaping import link_rate
 from pytest_calico_perf.gate.comparison import DEFAULT_TOLERANCE
 from pytest_calico_perf.model import Better, Outcome
-from pytest_calico_perf.verdict import Gate, losses, paired_estimate, settle, within_tolerance
+from pytest_calico_perf.verdict import Gate, losses, paired_estimate, within_tolerance
 
 HERE = FilePath(__file__).resolve().parent
 RATE = "LAB_GATE_LINK_RATE"  # bit/s, for the run's own process
@@ -168,17 +168,18 @@ def failures(cells: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def of_pairs(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The same pairs as losses at the default tolerance, each way, settled as one family."""
+    """The same pairs as losses at the default tolerance, each way, as one family."""
     measured = [pair for pair in pairs(cells) if all(len(cell["samples"]) > 1 for cell in pair)]
     gate = Gate(comparisons=max(1, 2 * len(measured)))
-    judged = {}
+    found = []
     for base, other in measured:
         better = Better(base["better"])
         for one, two in ((base, other), (other, base)):
             estimate = paired_estimate(losses(by_round(one), by_round(two), better).values())
             if estimate is not None:
-                judged[named(two)] = within_tolerance(estimate, better, DEFAULT_TOLERANCE, gate)
-    return [name for name, known in settle(judged, gate).items() if known.outcome in ALARMS]
+                judged = within_tolerance(estimate, better, DEFAULT_TOLERANCE, gate)
+                found += [named(two)] if judged.settled in ALARMS else []
+    return found
 
 
 def pairs(cells: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:

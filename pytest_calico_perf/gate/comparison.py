@@ -62,12 +62,8 @@ class Comparison:
 
     @property
     def outcome(self) -> Outcome:
-        """An alarm that may be chance among so many comparisons is none (see `judging.Judges`)."""
-        if self.judgement is None:
-            return Outcome.INCONCLUSIVE
-        if self.judgement.outcome is Outcome.REGRESSED and not self.judgement.decided:
-            return Outcome.INCONCLUSIVE
-        return self.judgement.outcome
+        """The judgement's; `inconclusive` where there is none."""
+        return self.judgement.settled if self.judgement else Outcome.INCONCLUSIVE
 
     def text(self) -> str:
         """`0.872 (0.841 to 0.904), tolerated down to 0.950`, and why the tolerance is wider."""

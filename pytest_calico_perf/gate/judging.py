@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from pytest_calico_perf.model import Cell, CellResult, Outcome, Verdict
-from pytest_calico_perf.verdict import Gate
+from pytest_calico_perf.verdict import Gate, remaining
 
 # From bad to good. What cannot be judged is open as much as what the rounds leave open.
 _WORST_FIRST = (Outcome.REGRESSED, Outcome.SLOW, Outcome.UNSUPPORTED, Outcome.INCONCLUSIVE, Outcome.OK)
@@ -34,13 +34,7 @@ class Judge(Protocol):
 
 
 class Judges:
-    """All judges of a run, and the family of its comparisons.
-
-    Chance is shared by Holm's procedure (Scand. J. Statist. 1979), one cell after the other: of m planned
-    comparisons, with k alarms so far, the next alarm must be surer than `false_alarms` / (m - k). Where m0 of
-    them have nothing to find, all alarms before the first false one are true, k is at most m - m0, and it had
-    to pass `false_alarms` / m0 or less: any of the m0 does with a probability of at most `false_alarms`. So
-    the order does not matter. Holm's own, by chance, is known only when the run ends; tests end before.
+    """All judges of a run, and the alarms of its comparisons so far (`verdict.family`).
 
     Args:
         judges: In the order in which their verdicts are told.
@@ -57,7 +51,7 @@ class Judges:
     def gate_for(self, cell: Cell) -> Gate:
         """How sure to be about a cell: alarms about others leave the family."""
         elsewhere = sum(number for other, number in self._alarms.items() if other != cell)
-        return replace(self.gate, comparisons=max(1, self.gate.comparisons - elsewhere))
+        return remaining(self.gate, elsewhere)
 
     def judged(
         self, result: CellResult, results: Mapping[Cell, CellResult], share: float = 1.0

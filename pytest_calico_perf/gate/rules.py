@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from pytest_calico_perf.gate.quantities import Quantity
@@ -129,7 +129,7 @@ class RatioTo:
         judgement = meets_ratio(estimate, self.better, self.ratio, gate, share)
         ratio = Ratio(judgement.value, judgement.low, judgement.high, judgement.rounds)
         told = message(f"ratio to {name} {format_ratio(ratio)}", judgement, self.text, gate)
-        return Verdict(self.text, self.source, _settled(judgement).outcome, told, compares=True)
+        return Verdict(self.text, self.source, judgement.settled, told, compares=True)
 
     def _base(
         self, result: CellResult, results: Mapping[Cell, CellResult]
@@ -153,7 +153,7 @@ def message(value: str, judgement: Judgement, text: str, gate: Gate) -> str:
     value = f"{value} over {rounds}"
     if judgement.outcome is Outcome.OK:
         return f"{value} keeps {text}"
-    if _settled(judgement).outcome is Outcome.SLOW:
+    if judgement.settled is Outcome.SLOW:
         return f"{value} misses {text}"
     doubt = "the interval holds the limit"
     if judgement.outcome is Outcome.SLOW:
@@ -167,10 +167,3 @@ def advice(judgement: Judgement) -> str:
     if judgement.rounds_needed is None:
         return "more rounds would hardly decide it"
     return f"about {judgement.rounds_needed} rounds would probably decide it (80 %)"
-
-
-def _settled(judgement: Judgement) -> Judgement:
-    # `judging.Judges` has counted the alarms before it: the rest of the family is not known yet.
-    if judgement.outcome is Outcome.SLOW and not judgement.decided:
-        return replace(judgement, outcome=Outcome.INCONCLUSIVE)
-    return judgement

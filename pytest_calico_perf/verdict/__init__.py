@@ -24,7 +24,7 @@ from pytest_calico_perf.verdict.decision import (
     within_tolerance,
 )
 from pytest_calico_perf.verdict.estimate import Estimate, losses, paired_estimate
-from pytest_calico_perf.verdict.family import holm, settle
+from pytest_calico_perf.verdict.family import remaining
 from pytest_calico_perf.verdict.floor import floor_from_history, floor_from_pairs, smallest_tolerance
 from pytest_calico_perf.verdict.sequential import (
     SequentialPlan,
@@ -50,7 +50,6 @@ __all__ = [
     "between_runs",
     "floor_from_history",
     "floor_from_pairs",
-    "holm",
     "keeps_limit",
     "last_standing",
     "limit_judge",
@@ -59,7 +58,7 @@ __all__ = [
     "paired_estimate",
     "ratio_judge",
     "ratios_to_control",
-    "settle",
+    "remaining",
     "smallest_tolerance",
     "tolerance_judge",
     "unpaired_estimate",

@@ -149,7 +149,7 @@ def across_days(absolute: Outcome, of_host: Outcome | None) -> Outcome:
     """One outcome from two comparisons with a baseline: the cell's own value, and its ratio to host-to-host.
 
     Either may raise the alarm: a slower link shows in the value only (hosts suffer too), a slower tunnel on a
-    faster machine in the ratio only. Both are members of the family (`family.settle`) before they come here.
+    faster machine in the ratio only. Both are members of the family, and settled before they come here.
     """
     if Outcome.REGRESSED in (absolute, of_host):
         return Outcome.REGRESSED

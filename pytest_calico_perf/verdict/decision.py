@@ -61,7 +61,6 @@ class Judgement:
             the spread seen so far; None when no sensible number would.
         chance: How probable a value as bad as this is if nothing is wrong, corrected for the looks taken so
             far; None for an absolute threshold, which is no comparison.
-        family_chance: The same corrected for all comparisons of the campaign; None before `settle`.
     """
 
     outcome: Outcome
@@ -74,7 +73,12 @@ class Judgement:
     decided: bool
     rounds_needed: int | None = None
     chance: float | None = None
-    family_chance: float | None = None
+
+    @property
+    def settled(self) -> Outcome:
+        """The outcome; an alarm that may be chance among so many comparisons is `inconclusive`."""
+        alarmed = self.outcome in (Outcome.SLOW, Outcome.REGRESSED)
+        return Outcome.INCONCLUSIVE if alarmed and not self.decided else self.outcome
 
 
 def within_tolerance(
@@ -83,8 +87,8 @@ def within_tolerance(
     """`regressed` when the interval lies wholly beyond the tolerance, `ok` when wholly within it.
 
     Two questions are asked, and `regressed` needs both: is the loss larger than what is tolerated (the
-    interval, for this comparison alone), and can it be chance (a test against *no loss*, which `settle`
-    corrects for all comparisons of the campaign)? So an A/A campaign raises an alarm in at most
+    interval, for this comparison alone), and can it be chance (a test against *no loss*, corrected for all
+    comparisons of the campaign: `family`)? So an A/A campaign raises an alarm in at most
     `gate.false_alarms` of all cases, however noisy, and a real loss need not be proven beyond the tolerance
     with the certainty that thirty comparisons ask for. A margin beside the test is also what BenchmarkDotNet
     (equivalence threshold) and criterion.rs (noise threshold) have.

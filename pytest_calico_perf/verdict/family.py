@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
 from dataclasses import replace
-from typing import TypeVar
 
-from pytest_calico_perf.model import Outcome
-from pytest_calico_perf.verdict.decision import DEFAULT_GATE, Gate, Judgement
-
-Key = TypeVar("Key", bound=Hashable)
+from pytest_calico_perf.verdict.decision import Gate
 
 
-def holm(chances: Mapping[Key, float]) -> dict[Key, float]:
-    """Chances corrected so that the probability of any false alarm among them stays below the level.
+def remaining(gate: Gate, alarms: int) -> Gate:
+    """How sure the next comparison of a campaign must be, after so many alarms.
 
-    Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statist. 1979: the smallest of m
-    is multiplied by m, the next by m - 1, ..., and none is smaller than the one before. No assumption about
-    how the comparisons depend on one another: cells of a campaign share machines and minutes.
-    """
-    corrected: dict[Key, float] = {}
-    before = 0.0
-    ordered = sorted(chances.items(), key=lambda item: item[1])
-    for place, (key, chance) in enumerate(ordered):
-        before = max(before, min(1.0, chance * (len(ordered) - place)))
-        corrected[key] = before
-    return {key: corrected[key] for key in chances}
-
-
-def settle(judgements: Mapping[Key, Judgement], gate: Gate = DEFAULT_GATE) -> dict[Key, Judgement]:
-    """The verdicts of a campaign: an alarm that may be chance among so many comparisons is `inconclusive`.
-
-    Every judgement that has a chance is a member of the family, alarm or not. `ok` stays: to overlook is
-    bounded by each interval on its own.
+    Holm's procedure (A simple sequentially rejective multiple test procedure, Scand. J. Statist. 1979), one
+    comparison after the other: of m planned ones, with k alarms so far, the next alarm must be surer than
+    `false_alarms` / (m - k). Where m0 of them have nothing to find, all alarms before the first false one are
+    true, so k is at most m - m0, and that one had to pass `false_alarms` / m0 or less: any of the m0 does
+    with a probability of at most `false_alarms`. So the order does not matter, and how the comparisons depend
+    on one another does not either: cells of a campaign share machines and minutes. Holm's own order, by
+    chance, is known only when the campaign ends; tests end before.
 
     Args:
-        judgements: Every comparison of the campaign, under any key.
-        gate: `false_alarms` is what the family shares.
+        gate: That of the whole campaign: `comparisons` are all that are planned.
+        alarms: Alarms about others that stand.
     """
-    corrected = holm({key: known.chance for key, known in judgements.items() if known.chance is not None})
-    return {
-        key: _settled(judgement, corrected.get(key), gate.false_alarms)
-        for key, judgement in judgements.items()
-    }
-
-
-def _settled(judgement: Judgement, family_chance: float | None, level: float) -> Judgement:
-    settled = replace(judgement, family_chance=family_chance)
-    if judgement.outcome not in (Outcome.SLOW, Outcome.REGRESSED) or family_chance is None:
-        return settled
-    if family_chance > level:
-        return replace(settled, outcome=Outcome.INCONCLUSIVE, decided=False)
-    return replace(settled, decided=True, rounds_needed=None)
+    return replace(gate, comparisons=max(1, gate.comparisons - alarms))

@@ -38,14 +38,14 @@ def test_a_slow_cell_fails_the_run_and_every_report_says_why(
     suite, limits, pytester: pytest.Pytester
 ) -> None:
     result = suite(
-        "--calico-mode=ipip,bgp", *ONE, "--calico-rounds=5", limits(CLEAR), "--html=report.html",
+        "--calico-mode=ipip,bgp", *ONE, "--calico-rounds=6", limits(CLEAR), "--html=report.html",
         "--self-contained-html", "--junit-xml=junit.xml",
     )  # fmt: skip
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
         [
-            "slow: ping pod-to-pod bgp: median * over 5 rounds misses max: 1 ns [[]limits.yaml:1: ping.pod-to-pod.bgp.max]",
+            "slow: ping pod-to-pod bgp: median * over 6 rounds misses max: 1 ns [[]limits.yaml:1: ping.pod-to-pod.bgp.max]",
             "bgp *slow [[]1]*",
             "verdicts: 1 ok, 1 slow",
         ]
@@ -95,7 +95,7 @@ def test_what_is_inconclusive_passes_counted_and_fails_when_strict(
     lenient.stdout.fnmatch_lines(
         [
             "*: no verdict on max: 1 s with*",
-            "*fewer than 5 rounds*",
+            "*fewer than 6 rounds*",
             "verdicts: 1 inconclusive",
             "*, 1 inconclusive in *",
         ]
@@ -158,8 +158,16 @@ def test_a_mark_demands_of_its_own_test_only(pytester: pytest.Pytester) -> None:
     assert [verdict["outcome"] for verdict in cell["verdicts"]] == ["slow", "ok", "ok", "ok"]
 
 
+def test_current_beside_its_own_mode_tells_the_noise_floor(suite) -> None:
+    result = suite("--calico-mode=ipip,current", *ONE, "--calico-rounds=6")
+    result.assert_outcomes(passed=2)
+    text = " ".join(result.outlines)
+    assert "current is ipip here, so their ratios are noise alone (A/A)." in text
+    assert " ping " in text.partition("mostly inconclusive:")[2]
+
+
 def test_a_mode_that_is_not_measured_is_told_of(suite, limits, pytester: pytest.Pytester) -> None:
-    result = suite("--calico-mode=bgp", *ONE, "--calico-rounds=5", limits("ping: {ratio-to: {ipip: 2}}"))
+    result = suite("--calico-mode=bgp", *ONE, "--calico-rounds=6", limits("ping: {ratio-to: {ipip: 2}}"))
     assert result.ret == pytest.ExitCode.OK
     result.assert_outcomes(passed=1)
     text = " ".join(result.outlines)
@@ -181,7 +189,7 @@ def test_a_block_ends_at_the_look_that_decides_its_verdicts(suite, limits, pytes
 def test_cells_nobody_asked_for_any_more_are_judged_in_the_record(
     suite, limits, pytester: pytest.Pytester
 ) -> None:
-    result = suite("--calico-mode=bgp,ipip", *ONE, "--calico-rounds=5", limits(CLEAR), "-x")
+    result = suite("--calico-mode=bgp,ipip", *ONE, "--calico-rounds=6", limits(CLEAR), "-x")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(failed=1)
     ipip = cells(pytester)["ping", "pod-to-pod", "ipip"]

@@ -31,7 +31,7 @@ def test_header_says_cluster_modes_cells_rounds_and_time(suite) -> None:
     result.stdout.fnmatch_lines(
         [
             "calico-perf: cluster lab (*lab.yaml)",
-            "calico-perf: modes ipip, bgp; profile quick; * cells; 5 rounds; about *",
+            "calico-perf: modes ipip, bgp; profile quick; * cells; 6 rounds; about *",
             "calico-perf: * cells in * blocks will take about *",
         ]
     )

@@ -90,12 +90,12 @@ def test_an_open_verdict_says_what_would_decide_it(last_week) -> None:
 
 
 def test_a_few_rounds_decide_nothing(last_week) -> None:
-    verdict = only(opened(file=last_week), result(BGP, 2, 0.5, rounds=4))
+    verdict = only(opened(file=last_week), result(BGP, 2, 0.5, rounds=5))
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert "would probably decide it" in verdict.message
     single = only(opened(file=last_week), result(BGP, 2, 0.5, rounds=1))
     assert single.outcome is Outcome.INCONCLUSIVE
-    assert "1 round on one side: at least 5 are needed" in single.message
+    assert "1 round on one side: at least 6 are needed" in single.message
 
 
 def test_an_alarm_that_may_be_chance_among_many_comparisons_is_none() -> None:

@@ -21,7 +21,7 @@ from pytest_calico_perf.verdict import (
 )
 
 HIGHER, LOWER = Better.HIGHER, Better.LOWER
-spread = st.lists(st.floats(-1, 1), min_size=5, max_size=30)
+spread = st.lists(st.floats(-1, 1), min_size=6, max_size=30)
 
 
 def known(loss: float, error: float = 0.001, rounds: int = 10) -> Estimate:
@@ -109,9 +109,9 @@ def test_a_worse_run_never_gets_a_better_verdict(values, more, tolerance):
     assert rank.index(after.outcome) >= rank.index(before.outcome)
 
 
-def test_below_five_rounds_nothing_is_decided():
-    judged = within_tolerance(known(0.5, 1e-6, rounds=4), LOWER, 0.05)
-    assert (judged.outcome, judged.decided, judged.rounds_needed) == (Outcome.INCONCLUSIVE, False, 5)
+def test_below_six_rounds_nothing_is_decided():
+    judged = within_tolerance(known(0.5, 1e-6, rounds=5), LOWER, 0.05)
+    assert (judged.outcome, judged.decided, judged.rounds_needed) == (Outcome.INCONCLUSIVE, False, 6)
 
 
 def test_an_alarm_that_may_be_chance_among_thirty_wants_more_rounds():
