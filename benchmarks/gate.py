@@ -223,8 +223,8 @@ def one_after_the_other(number: int) -> None:
         spread = [percent(by), percent(noise), percent(disturbed)]
         rows.append([*spread, *map(percent, (end.alarms, end.first, end.within_three))])
     table(
-        f"Run after run, {streams.ROUNDS} rounds: {streams.GOOD_RUNS} equal ones, then {streams.SLOWER_RUNS} that "
-        f"lost 10 % ({number} cells each)",
+        f"Run after run of {streams.ROUNDS} rounds: {streams.GOOD_RUNS} equal ones, then "
+        f"{streams.SLOWER_RUNS} that lost 10 % ({number} cells each)",
         [
             "days differ by",
             "rounds by",
