@@ -13,7 +13,7 @@ from pytest_calico_perf.gate.comparison import Comparison, compare
 from pytest_calico_perf.gate.earlier import EarlierRun, read_run
 from pytest_calico_perf.gate.fingerprint import ClusterFacts, Fingerprint, differences
 from pytest_calico_perf.gate.foresight import Prospect
-from pytest_calico_perf.gate.past import Past, days_of
+from pytest_calico_perf.gate.past import Past
 from pytest_calico_perf.gate.request import FILE_FLAG, FOLDER_FLAG, GATE_FLAG, By, Decides, Request
 from pytest_calico_perf.gate.series import RATIO, VALUE, Series, is_fact, lacks, other_command, unlike
 from pytest_calico_perf.gate.store import Store
@@ -295,11 +295,10 @@ class Baseline:
 
     def _past_of(self, comparable: Sequence[EarlierRun], result: CellResult) -> Past:
         """What the cell is held against: the file that was named, else what stands of the folder."""
-        if self._file:
-            return Past(self._file, days_of(self._file, self._past(result)))
         cell = result.cell
+        runs = self._past(result) if self._file else comparable
         tolerance = self._request.tolerances.of(cell.probe)
-        return Past.of_folder(comparable, cell, self._series_of(cell), tolerance)
+        return Past.of(runs, cell, self._series_of(cell), tolerance, self._file)
 
     def _verdict(
         self, base: EarlierRun, outcome: Outcome, message: str, *, compares: bool = False

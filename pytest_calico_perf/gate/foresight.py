@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pytest_calico_perf.gate import history
 from pytest_calico_perf.gate.earlier import EarlierRun
-from pytest_calico_perf.gate.past import Past, days_of
+from pytest_calico_perf.gate.past import Past
 from pytest_calico_perf.gate.request import Decides, Request
 from pytest_calico_perf.gate.series import Series, is_fact, lacks, other_command
 from pytest_calico_perf.model import Cell
@@ -53,10 +53,8 @@ class Prospect:
         known = [run for run in past if not self._obstacle(run)]
         if is_fact(self.cell):
             chosen = Past(fit[-1], ())
-        elif request.file:
-            chosen = Past(fit[-1], days_of(fit[-1], known))
         else:
-            chosen = Past.of_folder(fit, self.cell, self.series, asked)
+            chosen = Past.of(known, self.cell, self.series, asked, fit[-1] if request.file else None)
         demand = "baseline: at most " + self._tolerances(chosen, asked, gate)
         if request.decides is Decides.HISTORY:
             demand += f", by change points from {history.MINIMUM_RUNS} runs on"

@@ -14,8 +14,8 @@ from pytest_calico_perf.verdict import last_standing
 from pytest_calico_perf.verdict.baseline import MINIMUM_RUNS as MINIMUM_DAYS
 from pytest_calico_perf.verdict.baseline import mean_of_run
 
-# Runs before that say what the cluster was like then. It is also how long a bad week of three runs or more
-# makes the gate dull.
+# What lies further back says what the cluster was like then. And so long do disturbed runs, where they are
+# more than one in ten, make the gate dull.
 _DAYS = 20
 
 
@@ -42,26 +42,35 @@ class Past:
         return f"{self.base.label} ({later} in doubt)"
 
     @classmethod
-    def of_folder(
-        cls, runs: Sequence[EarlierRun], cell: Cell, series: Sequence[Series], tolerance: float
+    def of(
+        cls,
+        runs: Sequence[EarlierRun],
+        cell: Cell,
+        series: Sequence[Series],
+        tolerance: float,
+        file: EarlierRun | None = None,
     ) -> Past:
         """The last run that stands is the baseline; it and those before it say how days differ.
 
         Those in doubt say so only where others are too few to.
 
         Args:
-            runs: At least one, in order of time, each with comparable samples of the cell.
+            runs: Those of the folder, in order of time, each with comparable samples of the cell; at least
+                one where there is no file.
             cell: Which.
             series: What of it is compared.
             tolerance: Tolerated loss that was asked for, as a fraction.
+            file: The run to be held against, whatever the folder says.
         """
         means = [[_mean(each, run, cell) for run in runs] for each in series]
-        last = last_standing(means, runs[-1].cells[cell].better, tolerance)
-        base, until = runs[last], runs[: last + 1]
-        return cls(base, days_of(base, until if len(until) >= MINIMUM_DAYS else runs), len(runs) - 1 - last)
+        last = last_standing(means, runs[-1].cells[cell].better, tolerance) if runs else -1
+        until = runs[: last + 1] if last + 1 >= MINIMUM_DAYS else runs
+        if file is not None:
+            return cls(file, _days(file, until))
+        return cls(runs[last], _days(runs[last], until), len(runs) - 1 - last)
 
 
-def days_of(base: EarlierRun, runs: Sequence[EarlierRun]) -> tuple[EarlierRun, ...]:
+def _days(base: EarlierRun, runs: Sequence[EarlierRun]) -> tuple[EarlierRun, ...]:
     """The newest runs on the baseline's software, where there are three: an upgrade is no scatter of days."""
     alike = [run for run in runs if not differences(run.fingerprint.software, base.fingerprint.software)]
     return tuple((alike if len(alike) >= MINIMUM_DAYS else runs)[-_DAYS:])

@@ -407,7 +407,7 @@ def test_an_open_cell_does_not_keep_a_run_from_being_good(tmp_path) -> None:
 
 def test_a_file_and_a_folder_together_give_baseline_and_days(tmp_path, last_week) -> None:
     folder = history(tmp_path / "runs", 10, days=0.001)
-    verdict = only(opened(file=last_week, folder=folder, tolerances=Tolerances(0.001)), result(BGP, 2))
+    verdict = only(opened(file=last_week, folder=folder, tolerances=Tolerances(0.01)), result(BGP, 2))
     assert verdict.rule == "baseline last-week.json"
     assert "noise floor of 10 runs" in verdict.message
 

@@ -89,7 +89,7 @@ def _kept(number: int, samples: Sequence[float]) -> EarlierRun:
 
 
 def _against(kept: Sequence[EarlierRun], samples: Sequence[float]) -> Outcome:
-    past = Past.of_folder(kept, CELL, (VALUE,), TOLERANCE)
+    past = Past.of(kept, CELL, (VALUE,), TOLERANCE)
     return compare(
         VALUE.of_run(past.base, CELL),
         samples,
