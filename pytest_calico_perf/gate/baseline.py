@@ -168,6 +168,8 @@ class Baseline:
         parts = [f"{name} {each.text()}" for name, each in compared.items()]
         text = f"{now_text} against {then} of {past.label}: {'; '.join(parts)}"
         text += f"; {min(len(earlier.samples), len(result.samples))} rounds"
+        if value is Outcome.REGRESSED and ratio is Outcome.OK:
+            text += "; hosts lost as much, so look at link and machines, not at the mode"
         open_ones = (each for each in compared.values() if each.outcome is Outcome.INCONCLUSIVE)
         if outcome is Outcome.INCONCLUSIVE and (what := next(open_ones).what_would_decide):
             text += f", {what}"
@@ -234,7 +236,10 @@ class Baseline:
                 f"compared: {'; '.join(foreign)}"
             )
         if changed := differences(base.fingerprint.software, self._here.software):
-            notes.append(f"since the baseline of {base.label} changed: {'; '.join(changed)}")
+            note = f"since the baseline of {base.label} changed: {'; '.join(changed)}"
+            if self._request.by is By.VALUE:
+                note += " (what that does to hosts, too, --calico-baseline-by=ratio leaves out)"
+            notes.append(note)
         if not base.commands:
             notes.append(f"{base.path} does not say with which parameters its probes ran")
         measured = {result.cell for result in results if result.samples}

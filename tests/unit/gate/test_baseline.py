@@ -82,6 +82,16 @@ def test_a_slower_tunnel_on_a_faster_machine_shows_in_the_ratio(tmp_path) -> Non
     assert "ratio to host-to-host 0.8" in verdict.message
 
 
+def test_where_hosts_lost_as_much_the_message_says_so(tmp_path) -> None:
+    folder = history(tmp_path / "runs", 8)
+    link = only(opened(folder=folder), result(IPIP, 50, 0.8, host_factor=0.8))
+    assert link.outcome is Outcome.REGRESSED
+    assert link.message.endswith("; hosts lost as much, so look at link and machines, not at the mode")
+    assert "hosts" not in only(opened(folder=folder), result(IPIP, 50, 0.8)).message.replace(
+        "host-to-host", ""
+    )
+
+
 def test_an_open_verdict_says_what_would_decide_it(last_week) -> None:
     current = result(BGP, 2, 0.93, noise=0.03)
     verdict = only(opened(file=last_week), current)
@@ -220,6 +230,7 @@ def test_other_software_is_compared_and_named(last_week) -> None:
         "pod MTU of bgp 1500 there, 9000 here", "profile quick there, standard here",
     ):  # fmt: skip
         assert change in note
+    assert note.endswith(" (what that does to hosts, too, --calico-baseline-by=ratio leaves out)")
     assert "ipip" not in note
 
 
