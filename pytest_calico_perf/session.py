@@ -15,7 +15,7 @@ from pytest_calico_perf.campaign import Campaign
 from pytest_calico_perf.cluster.base import Cluster
 from pytest_calico_perf.errors import CalicoPerfError, ClusterProblem
 from pytest_calico_perf.examination import Examination, corrected
-from pytest_calico_perf.gate import self_test
+from pytest_calico_perf.gate import twins
 from pytest_calico_perf.gate.baseline import Baseline
 from pytest_calico_perf.gate.judging import Judge, Judges, with_verdicts
 from pytest_calico_perf.gate.rule_judge import RuleJudge, explanation
@@ -271,7 +271,7 @@ class Session:
         if self._campaign is None:
             return notes
         compared = self._baseline.notes(results, self.judges.gate) if self._baseline else ()
-        own = filter(None, [self._campaign.note, self_test.note(results, self.judges.gate)])
+        own = filter(None, [self._campaign.note, twins.note(results, self.judges.gate)])
         return [*notes, *own, *self.rule_judge.notes, *compared]
 
     @property

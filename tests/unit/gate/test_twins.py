@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pytest_calico_perf.gate import self_test
+from pytest_calico_perf.gate import twins
 from pytest_calico_perf.model import Mode, Outcome, Path
 from pytest_calico_perf.units import format_percent
 from pytest_calico_perf.verdict import Gate, floor_from_pairs, losses
@@ -37,13 +37,13 @@ def test_current_beside_its_own_mode_tells_the_noise_floor():
     run = block()
     pairs = [list(losses(a.by_round, b.by_round, a.better).values()) for a, b in (run[:2], run[2:])]
     floor = floor_from_pairs(pairs, 8, run[0].better, GATE)
-    text = self_test.note(run, GATE)
+    text = twins.note(run, GATE)
     assert text.startswith("current is bgp here, so their ratios are noise alone (A/A).")
     assert text.endswith(f": tcp {format_percent(floor)} (2 pairs)")
 
 
 def test_each_probe_has_its_own():
-    text = self_test.note([*block(), *block(probe="ping", noise=0.4)], GATE)
+    text = twins.note([*block(), *block(probe="ping", noise=0.4)], GATE)
     assert "tcp " in text
     assert text.endswith("ping none will do (2 pairs)")
 
@@ -55,9 +55,9 @@ def test_each_probe_has_its_own():
     [dataclasses.replace(each, samples=each.samples[:1], rounds=(0,)) for each in block()],
 ])  # fmt: skip
 def test_where_nothing_was_measured_twice_nothing_is_said(run):
-    assert self_test.note(run, GATE) == ""
+    assert twins.note(run, GATE) == ""
 
 
 def test_ends_of_different_pools_are_no_twin():
     mixed = {"server": {"pool": {"mode": "bgp"}}, "client": {"pool": {"mode": "ipip"}}}
-    assert self_test.note([dataclasses.replace(each, evidence=mixed) for each in block()], GATE) == ""
+    assert twins.note([dataclasses.replace(each, evidence=mixed) for each in block()], GATE) == ""
