@@ -220,9 +220,18 @@ class Session:
         return self.judges.judged(measured, self._measured, _share(measured))
 
     def _decided(self, result: CellResult, plan: SequentialPlan, look: int) -> bool:
-        """Whether the verdicts of a cell that is being measured need no further round."""
-        verdicts = self.judges.verdicts(result, self._measured, plan.share(look))
-        return bool(verdicts) and all(v.outcome is not Outcome.INCONCLUSIVE for v in verdicts)
+        """Whether the verdicts of a cell that is being measured need no further round.
+
+        What cannot be judged is no verdict: rounds do not change that, and the precision is still wanted.
+        """
+        share, cell = plan.share(look), result.cell
+        verdicts = [*self.judges.verdicts(result, self._measured, share)]
+        verdicts += [
+            rule.verdict(result, self._measured, self.judges.gate_for(cell), share)
+            for rule in self._own_rules.get(cell, ())
+        ]
+        known = [verdict for verdict in verdicts if verdict.outcome is not Outcome.UNSUPPORTED]
+        return bool(known) and all(verdict.outcome is not Outcome.INCONCLUSIVE for verdict in known)
 
     def _results(self) -> tuple[CellResult, ...]:
         """Every result with its verdicts; those of a block that was cut short have none."""

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, Self
 
 from pytest_calico_perf.errors import SettingProblem
 from pytest_calico_perf.gate import history
-from pytest_calico_perf.gate.comparison import Comparison, compare
+from pytest_calico_perf.gate.against import against, fact_against
+from pytest_calico_perf.gate.baseline_notes import some, what_differs, what_is_missing
 from pytest_calico_perf.gate.earlier import EarlierRun, read_run
 from pytest_calico_perf.gate.fingerprint import ClusterFacts, Fingerprint, differences
 from pytest_calico_perf.gate.foresight import Prospect
+from pytest_calico_perf.gate.history import INSTALL
+from pytest_calico_perf.gate.levels import by_levels, changes
 from pytest_calico_perf.gate.past import Past
 from pytest_calico_perf.gate.request import FILE_FLAG, FOLDER_FLAG, GATE_FLAG, By, Decides, Request
 from pytest_calico_perf.gate.series import RATIO, VALUE, Series, is_fact, lacks, other_command, unlike
 from pytest_calico_perf.gate.store import Store
-from pytest_calico_perf.model import Better, Cell, CellResult, Outcome, PastValue, Path, RunRecord, Verdict
+from pytest_calico_perf.model import Cell, CellResult, Outcome, PastValue, Path, RunRecord, Verdict
 from pytest_calico_perf.stats import summarize
-from pytest_calico_perf.units import format_percent, format_value
-from pytest_calico_perf.verdict import Gate, across_days
-from pytest_calico_perf.verdict.decision import loss_at, ratio_at
-
-_SHOWN = 10  # of a list in a note
+from pytest_calico_perf.verdict import Gate
 
 
 class Baseline:
@@ -43,14 +41,16 @@ class Baseline:
             raise SettingProblem(
                 "needs Apache Otava, which is not installed",
                 where=GATE_FLAG,
-                remedy="pip install --no-deps 'apache-otava>=0.8,<0.9'",
+                remedy=INSTALL,
             )
         self._file = read_run(request.file) if request.file else None
         self._store = Store(request.folder, cluster) if request.folder else None
         self._cluster = cluster
         self._here: Fingerprint | None = None
         self._commands: Mapping[str, str] = {}
+        self._rounds: Mapping[str, int] = {}
         self._runs: tuple[EarlierRun, ...] = ()
+        self._elsewhere: EarlierRun | None = None  # where no run of the folder is of this place
 
     # -- when the cluster is up ----------------------------------------------------------------
 
@@ -67,7 +67,13 @@ class Baseline:
         here = self._here = Fingerprint.of(ClusterFacts.of(cluster), str(profile.get("name", "")))
         probes = profile.get("probes", {})
         self._commands = {name: str(probe["command"]) for name, probe in probes.items()}
-        self._runs = self._store.runs_at(here) if self._store else ()
+        self._rounds = {name: int(probe.get("rounds", 0)) for name, probe in probes.items()}
+        if self._store:
+            self._runs = self._store.runs_at(here)
+            elsewhere = () if self._runs else self._store.candidates
+            if self._request.by is By.RATIO:
+                self._runs = self._runs or elsewhere
+            self._elsewhere = elsewhere[-1] if elsewhere else None
         if self._file and self._request.by is By.VALUE:
             foreign = differences(self._file.fingerprint.place, here.place)
             if foreign:
@@ -124,88 +130,38 @@ class Baseline:
         del results
         if self._here is None:
             raise RuntimeError("meet() comes first")
-        known = self._known_runs
-        if not result.samples or not known or not self._series_of(result.cell):
+        known, series = self._known_runs, self._series_of(result.cell)
+        if not result.samples or not series:
             return ()
+        if not known:
+            return (self._of_another_place(self._elsewhere),) if self._elsewhere else ()
         obstacles = [self._obstacle(run, result) for run in known]
         comparable = [run for run, obstacle in zip(known, obstacles, strict=True) if not obstacle]
         if not comparable:
             return (self._verdict(known[-1], Outcome.INCONCLUSIVE, obstacles[-1]),)
         if is_fact(result.cell):
-            return (self._of_fact(comparable[-1], result),)
+            past = Past(comparable[-1], ())
+            return (self._verdict(past.base, *fact_against(past, result, self._request)),)
+        runs = self._past(result)
+        if self._request.decides is Decides.HISTORY and len(runs) + 1 >= history.MINIMUM_RUNS:
+            outcome, text = by_levels(runs, result, series, self._request, gate)
+            return (Verdict(f"history {self._request.folder}", GATE_FLAG, outcome, text, compares=True),)
+        past = self._past_of(comparable, result)
+        planned = self._rounds.get(result.cell.probe, 0)
+        outcome, text = against(past, result, series, self._request, gate, share=share, planned=planned)
         if self._request.decides is Decides.HISTORY:
-            past = self._past(result)
-            if len(past) + 1 >= history.MINIMUM_RUNS:
-                return (self._by_history(past, result, gate),)
-        return (self._against(self._past_of(comparable, result), result, gate, share),)
+            text += f" (change points need {history.MINIMUM_RUNS} runs, this is number {len(runs) + 1})"
+        return (self._verdict(past.base, outcome, text, compares=True),)
 
-    def _against(self, past: Past, result: CellResult, gate: Gate, share: float) -> Verdict:
-        base, cell = past.base, result.cell
-        earlier = base.cells[cell]
-        compared: dict[str, Comparison] = {}
-        for series in self._series_of(cell):
-            before = series.of(earlier.samples, earlier.control)
-            now = series.of(result.by_round, result.control)
-            if before and now:
-                compared[series.name] = compare(
-                    before,
-                    now,
-                    history=[day for run in past.days if (day := series.of_run(run, cell))],
-                    better=result.better,
-                    tolerance=self._request.tolerances.of(cell.probe),
-                    gate=gate,
-                    share=share,
-                )
-        if not compared:
-            text = "a run without host-to-host control: there is no ratio to compare"
-            return self._verdict(base, Outcome.INCONCLUSIVE, text)
-        value, ratio = (
-            compared[series.name].outcome if series.name in compared else None for series in (VALUE, RATIO)
+    def _of_another_place(self, there: EarlierRun) -> Verdict:
+        """Earlier runs of this cluster there are, but no value of theirs can be compared."""
+        assert self._here
+        foreign = differences(there.fingerprint.place, self._here.place) or (
+            "one of the two tells more of it",
         )
-        outcome = across_days(value or ratio or Outcome.INCONCLUSIVE, ratio)
-        then = format_value(_centre(earlier.samples.values()), result.unit)
-        now_text = format_value(_centre(result.samples), result.unit)
-        parts = [f"{name} {each.text()}" for name, each in compared.items()]
-        text = f"{now_text} against {then} of {past.label}: {'; '.join(parts)}"
-        text += f"; {min(len(earlier.samples), len(result.samples))} rounds"
-        if value is Outcome.REGRESSED and ratio is Outcome.OK:
-            text += "; hosts lost as much, so look at link and machines, not at the mode"
-        open_ones = (each for each in compared.values() if each.outcome is Outcome.INCONCLUSIVE)
-        if outcome is Outcome.INCONCLUSIVE and (what := next(open_ones).what_would_decide):
-            text += f", {what}"
-        if self._request.decides is Decides.HISTORY:
-            runs = len(self._past(result)) + 1
-            text += f" (change points need {history.MINIMUM_RUNS} runs, this is number {runs})"
-        return self._verdict(base, outcome, text, compares=True)
-
-    def _of_fact(self, base: EarlierRun, result: CellResult) -> Verdict:
-        """A link's speed is read, not sampled: it is what it was, or it is not."""
-        before, now = next(iter(base.cells[result.cell].samples.values())), result.samples[0]
-        sign = -1.0 if result.better is Better.HIGHER else 1.0
-        worse = sign * math.log(now / before) > self._limit(result)
-        text = f"{format_value(now, result.unit)}, and {format_value(before, result.unit)} on {base.label}"
-        return self._verdict(base, Outcome.REGRESSED if worse else Outcome.OK, text)
-
-    def _by_history(self, past: Sequence[EarlierRun], result: CellResult, gate: Gate) -> Verdict:
-        outcome, texts = Outcome.OK, []
-        tolerated = format_percent(self._request.tolerances.of(result.cell.probe))
-        for series in self._series_of(result.cell):
-            runs, found = _change(series, past, result, gate)
-            if found is not None and found.loss > self._limit(result):
-                outcome = Outcome.REGRESSED
-                texts.append(f"{_change_text(series, runs, found, result.better)}, tolerated {tolerated}")
-            elif found is not None:
-                texts.append(f"{series.name} without a lasting loss of more than {tolerated}")
-        if not texts:
-            outcome, texts = Outcome.INCONCLUSIVE, ["too few runs with a host-to-host control"]
-        text = f"{'; '.join(texts)}; {len(past) + 1} runs"
-        if outcome is Outcome.REGRESSED:
-            text += "; if that was wanted, remove the older records from the folder"
-        return Verdict(f"history {self._request.folder}", GATE_FLAG, outcome, text, compares=True)
-
-    def _limit(self, result: CellResult) -> float:
-        tolerance = self._request.tolerances.of(result.cell.probe)
-        return loss_at(1 - tolerance if result.better is Better.HIGHER else 1 + tolerance, result.better)
+        text = f"the run of {there.label} is of another place: {'; '.join(foreign)}"
+        remedy = "compare what travels, the ratios to host-to-host: --calico-baseline-by=ratio"
+        return self._verdict(there, Outcome.INCONCLUSIVE, f"{text}; {remedy}")
 
     # -- for the reports -----------------------------------------------------------------------
 
@@ -227,41 +183,36 @@ class Baseline:
             return ()
         known = self._known_runs
         if not known:
+            place = "at this place " if self._elsewhere else ""
             first = "nothing was compared, and this run becomes the first baseline if it is good"
-            return (f"no good run of this cluster in {self._request.folder} yet: {first}",)
-        base, notes = known[-1], []
-        if foreign := differences(base.fingerprint.place, self._here.place):
-            notes.append(
-                f"the baseline of {base.label} is of another place, so only ratios to host-to-host were "
-                f"compared: {'; '.join(foreign)}"
-            )
-        if changed := differences(base.fingerprint.software, self._here.software):
-            note = f"since the baseline of {base.label} changed: {'; '.join(changed)}"
-            if self._request.by is By.VALUE:
-                note += " (what that does to hosts, too, --calico-baseline-by=ratio leaves out)"
-            notes.append(note)
-        if not base.commands:
-            notes.append(f"{base.path} does not say with which parameters its probes ran")
-        measured = {result.cell for result in results if result.samples}
-        gone = [str(cell) for cell, earlier in base.cells.items() if earlier.samples and cell not in measured]
-        if gone:
-            notes.append(f"in the baseline of {base.label}, but without a sample in this run: {_some(gone)}")
-        return (*notes, *self._change_notes(results, gate))
+            return (f"no good run of this cluster {place}in {self._request.folder} yet: {first}",)
+        measured = [result for result in results if result.samples]
+        bases = {id(run): run for result in measured for run in self._bases(result)}
+        used = [run for run in known if id(run) in bases] or [known[-1]]
+        return (
+            *what_differs(used, self._here, self._request.by),
+            *what_is_missing(known, {result.cell for result in measured}),
+            *self._level_notes(measured, gate),
+        )
 
-    def _change_notes(self, results: Sequence[CellResult], gate: Gate) -> Iterator[str]:
-        if not history.available():
+    def _bases(self, result: CellResult) -> tuple[EarlierRun, ...]:
+        """The run a cell is held against, if there is one."""
+        comparable = [run for run in self._known_runs if not self._obstacle(run, result)]
+        if is_fact(result.cell) or not comparable or not self._series_of(result.cell):
+            return tuple(comparable[-1:])
+        return (self._past_of(comparable, result).base,)
+
+    def _level_notes(self, measured: Sequence[CellResult], gate: Gate) -> Iterator[str]:
+        pasts = [(result, self._past(result)) for result in measured if not is_fact(result.cell)]
+        long = [(result, past) for result, past in pasts if len(past) + 1 >= history.MINIMUM_RUNS]
+        if long and not history.available():
+            yield f"change points in the history were not looked for: that needs Apache Otava ({INSTALL})"
             return
-        lines = []
-        for result in results:
-            past = self._past(result)
-            if is_fact(result.cell) or len(past) + 1 < history.MINIMUM_RUNS:
-                continue
-            for series in self._series_of(result.cell):
-                runs, found = _change(series, past, result, gate)
-                if found is not None and len(found.levels) > 1:
-                    lines.append(f"{result.cell}: {_change_text(series, runs, found, result.better)}")
+        lines: list[str] = []
+        for result, past in long:
+            lines += changes(past, result, self._series_of(result.cell), gate)
         if lines:
-            yield f"change points in the history: {_some(lines, '; ')}"
+            yield f"change points in the history: {some(lines, '; ')}"
 
     def file_for(self, record: RunRecord) -> FilePath | None:
         """Where the record of this run is kept as a baseline; None when it is not (see `Store.file_for`).
@@ -300,43 +251,16 @@ class Baseline:
 
     def _past_of(self, comparable: Sequence[EarlierRun], result: CellResult) -> Past:
         """What the cell is held against: the file that was named, else what stands of the folder."""
-        cell = result.cell
+        cell, series = result.cell, self._series_of(result.cell)
         runs = self._past(result) if self._file else comparable
+        # A run that lost its control can be held against by value only; one before it may have both.
+        have = [each for each in series if each.of(result.by_round, result.control)]
+        whole = [run for run in runs if all(each.of_run(run, cell) for each in have)]
         tolerance = self._request.tolerances.of(cell.probe)
-        return Past.of(runs, cell, self._series_of(cell), tolerance, self._file)
+        return Past.of(whole or runs, cell, series, tolerance, self._file)
 
     def _verdict(
         self, base: EarlierRun, outcome: Outcome, message: str, *, compares: bool = False
     ) -> Verdict:
         flag = FILE_FLAG if self._file else FOLDER_FLAG
         return Verdict(f"baseline {base.path.name}", flag, outcome, message, compares)
-
-
-def _change(
-    series: Series, past: Sequence[EarlierRun], result: CellResult, gate: Gate
-) -> tuple[tuple[EarlierRun, ...], history.Change | None]:
-    """The runs that have the series, and what it says about this one; None where they are too few."""
-    runs = tuple(run for run in past if series.of_run(run, result.cell))
-    now = series.of(result.by_round, result.control)
-    if not now or len(runs) + 1 < history.MINIMUM_RUNS:
-        return runs, None
-    values = [*(_centre(series.of_run(run, result.cell)) for run in runs), _centre(now)]
-    return runs, history.change(values, result.better, gate)
-
-
-def _change_text(series: Series, runs: Sequence[EarlierRun], found: history.Change, better: Better) -> str:
-    """`value worse by 12 % since 2026-11-23 14:40 UTC`, against the best level before."""
-    when = f"since {runs[found.since].label}" if found.since < len(runs) else "in this run"
-    size = format_percent(abs(ratio_at(found.loss, better) - 1))
-    return f"{series.name} {'worse' if found.loss > 0 else 'better'} by {size} {when}"
-
-
-def _centre(samples: Iterable[float]) -> float:
-    """The geometric mean, which the comparison is about."""
-    logarithms = [math.log(sample) for sample in samples]
-    return math.exp(math.fsum(logarithms) / len(logarithms))
-
-
-def _some(things: Sequence[str], joint: str = ", ") -> str:
-    more = len(things) - _SHOWN
-    return joint.join(things[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -11,7 +11,6 @@ from pytest_calico_perf.model import Better, Outcome, Ratio
 from pytest_calico_perf.units import format_percent, format_ratio
 from pytest_calico_perf.verdict import (
     MINIMUM_ROUNDS,
-    BetweenRuns,
     Gate,
     Judgement,
     between_runs,
@@ -51,6 +50,7 @@ class Comparison:
         tolerance: Tolerated loss that was used: the larger one of what was asked for and the floor.
         asked: Tolerated loss that was asked for.
         history: Runs the floor was learnt from; 0 when only the two runs' own spread is known.
+        comparisons: Among how many it had to be no chance.
         why_not: Why there is no verdict; empty when there is one.
     """
 
@@ -58,6 +58,7 @@ class Comparison:
     tolerance: float
     asked: float
     history: int
+    comparisons: int = 1
     why_not: str = ""
 
     @property
@@ -86,10 +87,15 @@ class Comparison:
         if self.judgement is None and math.isfinite(self.tolerance):
             return ""
         if self.judgement is not None and self.judgement.rounds_needed is not None:
-            return f"{self.judgement.rounds_needed} would probably decide it"
-        if self.history:
-            return "more would not decide it, since runs of this cell differ by as much"
-        return "more would not decide it, a history would (--calico-baseline-dir)"
+            what = f"{self.judgement.rounds_needed} would probably decide it"
+        elif self.history:
+            what = "more would not decide it, since runs of this cell differ by as much"
+        else:
+            what = "more would not decide it, a history would (--calico-baseline-dir)"
+        if self.judgement is not None and self.judgement.outcome is Outcome.REGRESSED:
+            among = f"among {self.comparisons} comparisons " if self.comparisons > 1 else ""
+            what += f": beyond what is tolerated, but {among}that may be chance"
+        return what
 
 
 def compare(
@@ -101,6 +107,7 @@ def compare(
     tolerance: float,
     gate: Gate,
     share: float = 1.0,
+    planned: int = 0,
 ) -> Comparison:
     """Hold `current` against `base`, with what the history says about days.
 
@@ -115,15 +122,21 @@ def compare(
         tolerance: Tolerated loss that was asked for, as a fraction.
         gate: How sure to be, and among how many comparisons.
         share: Part of the permitted error that may be spent on this look.
+        planned: Rounds that `current` may take. The floor is that of so many, or the first look, with few of
+            them, would be held against the widest tolerance.
     """
     between = between_runs(history)
     estimate = unpaired_estimate(base, current, better, between)
     rounds = min(len(base), len(current))
     known = between.runs if between else 0
+    if len(base) < MINIMUM_ROUNDS:
+        why = f"the baseline has {_rounds(len(base))}, at least {MINIMUM_ROUNDS} are needed: make a new one"
+        return Comparison(None, tolerance, tolerance, known, why_not=why)
     if estimate is None:
-        why = f"{rounds} round{'' if rounds == 1 else 's'} on one side: at least {MINIMUM_ROUNDS} are needed"
-        return Comparison(None, tolerance, tolerance, known, why)
-    floor = _floor(history, between, rounds, better, gate)
+        why = f"{_rounds(len(current))} in this run, at least {MINIMUM_ROUNDS} are needed"
+        return Comparison(None, tolerance, tolerance, known, why_not=why)
+    most = min(len(base), max(len(current), planned))
+    floor = floor_from_history(history, most, better, gate) if between else None
     if floor is None:
         floor = smallest_tolerance(estimate.error, estimate.degrees, better, gate)
     used = max(tolerance, floor)
@@ -131,11 +144,10 @@ def compare(
         low, high = sorted(ratio_at(loss, better) for loss in estimate.interval(gate.confidence))
         ratio = Ratio(ratio_at(estimate.loss, better), low, high, rounds)
         why = f"{format_ratio(ratio)}, which is too noisy for any tolerance"
-        return Comparison(None, used, tolerance, known, why)
-    return Comparison(within_tolerance(estimate, better, used, gate, share), used, tolerance, known)
+        return Comparison(None, used, tolerance, known, why_not=why)
+    judgement = within_tolerance(estimate, better, used, gate, share)
+    return Comparison(judgement, used, tolerance, known, gate.comparisons)
 
 
-def _floor(
-    history: Sequence[Sequence[float]], between: BetweenRuns | None, rounds: int, better: Better, gate: Gate
-) -> float | None:
-    return floor_from_history(history, rounds, better, gate) if between else None
+def _rounds(number: int) -> str:
+    return "1 round" if number == 1 else f"{number} rounds"

@@ -101,7 +101,8 @@ class Fingerprint:
         place = {
             "kind": facts.kind,
             "cluster": facts.name,
-            "nodes": _each(node.name for node in nodes),
+            # Client and server: the other direction is another measurement.
+            "nodes": " to ".join(facts.pair) or _each(node.name for node in nodes),
             "processors": _each(node.cpu for node in nodes),
             "number of processors": _each(node.cpus for node in nodes),
             "architecture": _each(node.architecture for node in nodes),

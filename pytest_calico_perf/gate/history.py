@@ -19,6 +19,7 @@ from pytest_calico_perf.model import Better
 from pytest_calico_perf.verdict import Gate
 
 MINIMUM_RUNS = 10
+INSTALL = "pip install --no-deps 'apache-otava>=0.8,<0.9'"
 # What Otava proposes; a campaign of many cells asks for less (`Gate.chance_level`).
 _LARGEST_CHANCE = 0.001
 # A stretch of fewer runs is no level that a later one can be held against: one lucky run is not.

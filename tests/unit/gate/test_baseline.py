@@ -27,6 +27,12 @@ from tests.unit.gate.earlier_runs import (
 )
 
 GATE = Gate(comparisons=5)
+NODE3 = {
+    "nodes": [
+        {"name": name, "kernel": "Linux 6.18.0", "cpu": "EPYC", "cpus": 2} for name in ("node1", "node3")
+    ],
+    "pair": ["node1", "node3"],
+}
 
 
 def only(baseline: Baseline, current: CellResult):
@@ -105,7 +111,7 @@ def test_a_few_rounds_decide_nothing(last_week) -> None:
     assert "would probably decide it" in verdict.message
     single = only(opened(file=last_week), result(BGP, 2, 0.5, rounds=1))
     assert single.outcome is Outcome.INCONCLUSIVE
-    assert "1 round on one side: at least 6 are needed" in single.message
+    assert "1 round in this run, at least 6 are needed" in single.message
 
 
 def test_an_alarm_that_may_be_chance_among_many_comparisons_is_none() -> None:
@@ -113,7 +119,9 @@ def test_an_alarm_that_may_be_chance_among_many_comparisons_is_none() -> None:
     assert Comparison(judgement, 0.05, 0.05, 0).outcome is Outcome.REGRESSED
     by_chance = dataclasses.replace(judgement, decided=False, rounds_needed=14)
     assert Comparison(by_chance, 0.05, 0.05, 0).outcome is Outcome.INCONCLUSIVE
-    assert Comparison(by_chance, 0.05, 0.05, 0).what_would_decide == "14 would probably decide it"
+    assert Comparison(by_chance, 0.05, 0.05, 0, 30).what_would_decide == (
+        "14 would probably decide it: beyond what is tolerated, but among 30 comparisons that may be chance"
+    )
 
 
 # -- tolerance and floor ---------------------------------------------------------------------------
@@ -375,8 +383,7 @@ def test_a_cell_the_last_run_lacks_is_held_against_the_run_before(tmp_path) -> N
 
 def test_each_place_has_runs_of_its_own(tmp_path) -> None:
     folder = history(tmp_path / "runs", 2)
-    other = opened(folder=folder, facts={"link_rate": 1e9})
-    assert other.judge(result(BGP, 50, 0.5), {}, GATE) == ()
+    assert only(opened(folder=folder, facts=NODE3), result(BGP, 50, 0.5)).outcome is not Outcome.REGRESSED
     assert only(opened(folder=folder, facts={"mtu": 9000}), result(BGP, 50, 0.5)).outcome is Outcome.REGRESSED
 
 
@@ -454,3 +461,95 @@ def test_one_disturbed_run_does_not_widen_the_tolerance_for_long(tmp_path) -> No
     quiet = history(tmp_path / "quiet", 12, days=0.001)
     for folder in (quiet, disturbed):
         assert only(opened(folder=folder), result(BGP, 50, 0.9)).outcome is Outcome.REGRESSED
+
+
+def test_a_folder_with_runs_of_another_place_only_decides_nothing_and_names_what_differs(tmp_path) -> None:
+    folder = history(tmp_path / "runs", 10)
+    baseline = opened(folder=folder, facts=NODE3)
+    verdict = only(baseline, result(BGP, 50, 0.5))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "nodes node1 to node2 there, node1 to node3 here" in verdict.message
+    assert "--calico-baseline-by=ratio" in verdict.message
+    assert "no good run of this cluster at this place in " in baseline.notes([result(BGP, 50)], GATE)[0]
+
+
+def test_ratios_are_held_against_a_folder_of_another_place(tmp_path) -> None:
+    baseline = opened(folder=history(tmp_path / "runs", 10), facts=NODE3, by=By.RATIO)
+    assert only(baseline, result(IPIP, 50, 0.5, host_factor=0.5)).outcome is Outcome.OK
+    assert only(baseline, result(IPIP, 50, 0.5)).outcome is Outcome.REGRESSED
+    assert "is of another place, so only ratios" in baseline.notes([result(IPIP, 50)], GATE)[0]
+
+
+def test_the_other_direction_is_another_place(tmp_path) -> None:
+    folder = history(tmp_path / "runs", 3)
+    swapped = opened(folder=folder, facts={"pair": ["node2", "node1"]})
+    assert "nodes node1 to node2 there, node2 to node1 here" in only(swapped, result(BGP, 50)).message
+
+
+def test_what_changed_is_told_of_the_run_that_was_compared_with(tmp_path) -> None:
+    """The newest run came with another MTU and a loss; the one before it is the baseline."""
+    folder = history(tmp_path / "runs", 10)
+    newer = {"mtu": 1400}
+    slower = record(300, facts=newer, factor=0.9, started="2026-11-01T10:00:00+00:00")
+    written(opened(folder=folder).file_for(slower), slower)
+    baseline = opened(folder=folder, facts=newer)
+    assert "(a later run in doubt)" in only(baseline, result(BGP, 50, 0.9)).message
+    assert (
+        "since the baseline of 2026-10-10 10:00 UTC changed: MTU 1500 there, 1400 here"
+        in (baseline.notes([result(BGP, 50, 0.9)], GATE)[0])
+    )
+
+
+def test_a_cell_that_the_last_run_lacks_too_is_still_missing(tmp_path) -> None:
+    folder = history(tmp_path / "runs", 3)
+    few = record(300, cells=(HOST,), started="2026-11-01T10:00:00+00:00")
+    written(opened(folder=folder).file_for(few), few)
+    (note,) = opened(folder=folder).notes([result(HOST, 50)], GATE)
+    assert note == (
+        "in the baseline of 2026-10-03 10:00 UTC, but without a sample in this run: "
+        "tcp pod-to-pod bgp, tcp pod-to-pod ipip"
+    )
+
+
+def test_a_run_that_lost_its_control_gives_way_to_one_that_has_it(tmp_path) -> None:
+    """Else a slower tunnel on a faster machine would pass."""
+    folder = history(tmp_path / "runs", 8)
+    newest = record(300, control={}, started="2026-11-01T10:00:00+00:00")
+    written(opened(folder=folder).file_for(newest), newest)
+    verdict = only(opened(folder=folder), result(IPIP, 50, host_factor=1.25))
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.rule.startswith("baseline 20261008")
+
+
+def test_a_ratio_that_cannot_be_compared_is_said(tmp_path) -> None:
+    baseline = opened(folder=history(tmp_path / "runs", 8))
+    verdict = only(baseline, dataclasses.replace(result(IPIP, 50), control={}))
+    assert verdict.outcome is Outcome.OK
+    assert "ratio to host-to-host not compared: no control in this run" in verdict.message
+
+
+def test_a_baseline_of_too_few_rounds_says_that_more_of_this_run_will_not_do(tmp_path) -> None:
+    file = written(tmp_path / "a.json", record(rounds=5))
+    verdict = only(opened(file=file), result(BGP, 2, 0.5, rounds=100))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "the baseline has 5 rounds, at least 6 are needed: make a new one" in verdict.message
+
+
+def test_an_early_look_is_held_against_the_tolerance_of_all_rounds(tmp_path) -> None:
+    """Else six of thirty rounds would be `ok` within a floor three times as wide, and the rest never measured."""
+    planned = {"probes": {"tcp": {"command": "iperf3 -t 1", "rounds": 30}}}
+    folder = history(tmp_path / "runs", 12, noise=0.06, days=0.001, rounds=30)
+    baseline = opened(folder=folder, profile=planned)
+    early = [
+        baseline.judge(result(BGP, seed, 0.92, noise=0.06, rounds=6), {}, GATE, 0.04)[0] for seed in range(40)
+    ]
+    assert not any(verdict.outcome is Outcome.OK for verdict in early)
+
+
+def test_hosts_are_not_blamed_by_a_control_that_is_too_noisy_to_say(tmp_path) -> None:
+    folder = history(tmp_path / "runs", 8)
+    noisy = result(IPIP, 50, 0.88)
+    control = {number: value * (1 + 0.2 * (number % 2 - 0.5)) for number, value in noisy.control.items()}
+    verdict = only(opened(folder=folder), dataclasses.replace(noisy, control=control))
+    assert verdict.outcome is Outcome.REGRESSED
+    assert "hosts lost as much" not in verdict.message
