@@ -16,10 +16,10 @@ from pytest_calico_perf.campaign import Campaign
 from pytest_calico_perf.cluster.lab.cluster import LabCluster
 from pytest_calico_perf.clusterfile import load
 from pytest_calico_perf.model import Mode, Path
-from pytest_calico_perf.plan import Plan, possible_cells
+from pytest_calico_perf.plan import Plan
 from pytest_calico_perf.probes.iperf3 import Tcp
 from pytest_calico_perf.probes.ping import Ping
-from pytest_calico_perf.profiles import Profile
+from pytest_calico_perf.profiles import Profile, possible_cells
 from pytest_calico_perf.progress import Progress
 from pytest_calico_perf.stats import paired_ratio
 from pytest_calico_perf.units import format_ratio

@@ -9,7 +9,7 @@ measured in two visits to the mode: see `Plan.steps`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -286,14 +286,3 @@ class Plan:
     def seconds(self) -> float:
         """Expected wall-clock time of all steps, in seconds; of all rounds."""
         return sum(step.seconds for step in self.steps)
-
-
-def possible_cells(modes: Sequence[Mode], paths: Sequence[Path], probes: Iterable[Probe]) -> tuple[Cell, ...]:
-    """Every cell that means something, in the order probe, path, mode; host-to-host once, without a mode."""
-    return tuple(
-        Cell(probe.name, path, mode)
-        for probe in probes
-        for path in paths
-        if probe.suits(path)
-        for mode in (modes if path.has_mode else (None,))
-    )

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, get_type_hints
 
@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pytest_calico_perf.clusterfile import ClusterFile
 from pytest_calico_perf.errors import SettingProblem, did_you_mean
-from pytest_calico_perf.model import Path
+from pytest_calico_perf.model import Cell, Mode, Path
 from pytest_calico_perf.precision import MOST_ROUNDS, looks_up_to
 from pytest_calico_perf.probes import PROBES
 from pytest_calico_perf.probes.ab import Connect, Http
@@ -164,6 +164,17 @@ BUILT_IN: tuple[Profile, ...] = (
         own_rounds={"tcp": 10},
     ),
 )
+
+
+def possible_cells(modes: Sequence[Mode], paths: Sequence[Path], probes: Iterable[Probe]) -> tuple[Cell, ...]:
+    """Every cell that means something, in the order probe, path, mode; host-to-host once, without a mode."""
+    return tuple(
+        Cell(probe.name, path, mode)
+        for probe in probes
+        for path in paths
+        if probe.suits(path)
+        for mode in (modes if path.has_mode else (None,))
+    )
 
 
 def find_profile(name: str, file: ClusterFile, source: str) -> Profile:

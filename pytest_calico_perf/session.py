@@ -22,8 +22,9 @@ from pytest_calico_perf.gate.rule_judge import RuleJudge, explanation
 from pytest_calico_perf.gate.rules import Rule, RulesOf
 from pytest_calico_perf.interrupts import Hold
 from pytest_calico_perf.model import Cell, CellResult, Outcome, Provision, RunRecord, Verdict
-from pytest_calico_perf.plan import Plan, possible_cells
+from pytest_calico_perf.plan import Plan
 from pytest_calico_perf.precision import looks_up_to
+from pytest_calico_perf.profiles import possible_cells
 from pytest_calico_perf.progress import Observer
 from pytest_calico_perf.settings import Settings
 from pytest_calico_perf.verdict import SequentialPlan

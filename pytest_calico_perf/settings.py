@@ -20,9 +20,9 @@ from pytest_calico_perf.clusterfile import (
     Defaults,
     KubernetesFile,
     load,
-    load_fields,
 )
 from pytest_calico_perf.errors import SettingProblem, did_you_mean
+from pytest_calico_perf.gate.demands import read_expectations, read_thresholds
 from pytest_calico_perf.gate.expectations import Expectation
 from pytest_calico_perf.gate.request import Request, read_request
 from pytest_calico_perf.gate.thresholds import Thresholds
@@ -30,9 +30,7 @@ from pytest_calico_perf.model import Mode, Path, Provision
 from pytest_calico_perf.options import DEFAULT_CLUSTER, DEFAULT_PROFILE, OPTIONS
 from pytest_calico_perf.precision import FEWEST_ROUNDS, parse_precision
 from pytest_calico_perf.probes import probe_names
-from pytest_calico_perf.profiles import Profile, find_profile
-
-_EXPECT_FLAG = "--calico-expect"
+from pytest_calico_perf.profiles import Profile, find_profile, possible_cells
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -169,6 +167,8 @@ def resolve(given: Mapping[str, Given]) -> Settings:
                 remedy="leave it out, or use --calico-provision=pools",
             )
     file.check()
+    expect = given.get("expect")
+    cells = possible_cells(modes, profile.paths, profile.probes)
     return Settings(
         cluster_file=file,
         modes=modes,
@@ -181,8 +181,10 @@ def resolve(given: Mapping[str, Given]) -> Settings:
         references=tuple(_split(given["reference"])) if "reference" in given else (),
         provision=provision,
         baseline=read_request(given),
-        thresholds=_thresholds(given.get("thresholds"), file),
-        expectations=_expectations(given.get("expect"), file, modes),
+        thresholds=read_thresholds(given.get("thresholds"), file),
+        expectations=read_expectations(
+            _split(expect) if expect else (), expect.source if expect else "", file, cells
+        ),
         strict=_switch(given["strict"]) if "strict" in given else False,
     )
 
@@ -203,49 +205,6 @@ def _rounds_and_precision(profile: Profile, given: Mapping[str, Given], defaults
             remedy=f"allow {FEWEST_ROUNDS} rounds or more with --calico-rounds",
         )
     return profile
-
-
-def _thresholds(given: Given | None, file: ClusterFile) -> Thresholds:
-    """Those of the file that was named, else those of the cluster file."""
-    if given is None:
-        return Thresholds.read(file.thresholds or {}, file, "thresholds")
-    document = load_fields(given.text)
-    return Thresholds.read(document.data if document.data is not None else {}, document)
-
-
-def _expectations(given: Given | None, file: ClusterFile, modes: Sequence[Mode]) -> tuple[Expectation, ...]:
-    """Those of the cluster file and those that were given."""
-    found: list[Expectation] = []
-    for index, text in enumerate(file.expect):
-        place = ("expect", index)
-        try:
-            found.append(Expectation.parse(text, file.place(place)))
-        except ValueError as error:
-            raise file.problem(place, str(error)) from None
-    if given is not None:
-        found += [_expectation(text, given.source, modes) for text in _split(given)]
-    return tuple(found)
-
-
-def _expectation(text: str, source: str, modes: Sequence[Mode]) -> Expectation:
-    """One that was given outside of the cluster file.
-
-    Raises:
-        SettingProblem: It is none, or one on the command line, hence for this very run, that no such run can
-            judge. One that is always there (environment, ini) is told of in a note, like the cluster file's.
-    """
-    try:
-        expectation = Expectation.parse(text, source)
-    except ValueError as error:
-        raise SettingProblem(str(error), where=source) from None
-    for mode in (expectation.mode, expectation.base):
-        if source == _EXPECT_FLAG and mode is not None and mode not in modes:
-            raise SettingProblem(
-                f"{text!r} needs {mode}, which this run does not measure",
-                where=source,
-                remedy=f"measured are: {', '.join(modes)}",
-            )
-    return expectation
 
 
 def needs_kubernetes(file: ClusterFile, source: str) -> KubernetesFile:

@@ -156,9 +156,7 @@ class Baseline:
     def _of_another_place(self, there: EarlierRun) -> Verdict:
         """Earlier runs of this cluster there are, but no value of theirs can be compared."""
         assert self._here
-        foreign = differences(there.fingerprint.place, self._here.place) or (
-            "one of the two tells more of it",
-        )
+        foreign = differences(there.fingerprint.place, self._here.place) or ("one of them tells more",)
         text = f"the run of {there.label} is of another place: {'; '.join(foreign)}"
         remedy = "compare what travels, the ratios to host-to-host: --calico-baseline-by=ratio"
         return self._verdict(there, Outcome.INCONCLUSIVE, f"{text}; {remedy}")

@@ -76,6 +76,14 @@ def test_a_mistake_in_a_cluster_file(suite, pytester: pytest.Pytester) -> None:
             ["--calico-expect=bgp >= ipip"],
             "--calico-expect: 'bgp >= ipip' needs ipip, which this run does not measure; *",
         ),
+        (
+            ["--calico-expect=bgp >= host for udp"],
+            "--calico-expect: 'bgp >= host for udp' means no cell of this run; measured are: ping, tcp, http, link on *",
+        ),
+        (
+            ["--calico-expect=bgp >= host on pod-to-service"],
+            "--calico-expect: *means no cell of this run; measured are: * on pod-to-pod",
+        ),
         (["--calico-expect=bgp >= host for ping"], "--calico-expect: ping is better when lower: write <="),
     ],
 )
@@ -196,6 +204,15 @@ def test_a_file_of_thresholds_stands_in_for_those_of_the_cluster_file(
     assert "max: 1 ms" not in other
     assert "p99: 2 ms" in other
     assert "bgp <= ipip" in other  # an expectation is none
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "{}\n"])
+def test_a_file_of_thresholds_that_demands_nothing_is_no_gate(suite, pytester: pytest.Pytester, text) -> None:
+    Path(pytester.path, "limits.yaml").write_text(text)
+    usage_error(
+        suite("--calico-mode=bgp", "--calico-thresholds=limits.yaml"),
+        "calico-perf: limits.yaml: it demands nothing; write a threshold, or leave out --calico-thresholds",
+    )
 
 
 def test_an_expectation_that_is_always_there_does_not_stop_a_run_of_one_mode(

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_calico_perf.model import Better, Cell, Mode, Path, Unit
-from pytest_calico_perf.plan import Plan, possible_cells
+from pytest_calico_perf.plan import Plan
+from pytest_calico_perf.profiles import possible_cells
 
 HOST = Path.HOST_TO_HOST
 

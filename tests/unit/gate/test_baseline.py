@@ -184,7 +184,7 @@ def test_false_alarms_and_power_on_simulated_days(tmp_path) -> None:
         ({"kind": "kubernetes"}, "kind lab there, kubernetes here"),
         (
             {"nodes": [{"name": "node9", "cpu": "EPYC", "cpus": 2}], "pair": []},
-            "nodes node1, node2 there, node9 here",
+            "nodes node1 to node2 there, node9 here",
         ),
         ({"link_rate": 1e9}, None),  # unknown there
     ],

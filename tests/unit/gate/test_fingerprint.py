@@ -29,7 +29,7 @@ def test_a_real_clusters_facts_have_one(cluster) -> None:
         "pod_mtu": MappingProxyType({"bgp": 1480, "ipip": 1480}),
     }  # fmt: skip
     found = Fingerprint.of(ClusterFacts.of(MappingProxyType(facts)), "standard")
-    assert found.place["nodes"] == "node1, node2"
+    assert found.place["nodes"] == "node1 to node2"
     assert found.place["kind"] == "kubernetes"
     assert found.place["provision"] == "pools"
     assert found.software["Calico"].startswith("v3.")

@@ -18,8 +18,8 @@ from pytest_calico_perf.gate.limits import all_keys
 from pytest_calico_perf.gate.thresholds import Thresholds
 from pytest_calico_perf.model import Cell, Mode
 from pytest_calico_perf.model import Path as PathOf
-from pytest_calico_perf.plan import possible_cells
 from pytest_calico_perf.probes import PROBES, probe_names
+from pytest_calico_perf.profiles import possible_cells
 
 HOST = Cell("tcp", PathOf.HOST_TO_HOST, None)
 EXAMPLE = """
