@@ -31,12 +31,14 @@ class Quantity:
         unit: Unit of its values, which are SI.
         better: Whether a threshold of it is a least or a greatest.
         field: Where a run's details have it; empty for the sample.
+        adds_up: Whether the rounds together are meant (packets lost), and not the usual one of them.
     """
 
     key: str
     unit: Unit | Plain
     better: Better
     field: tuple[str, ...] = ()
+    adds_up: bool = False
 
     def values(self, result: CellResult) -> tuple[float, ...]:
         """One value per round that told one."""
@@ -66,7 +68,7 @@ class Quantity:
         return value
 
     def text(self, summary: Summary) -> str:
-        """Median and interval with their unit: `3.61 (3.55 to 3.70) Gbit/s`."""
+        """Median (or mean) and interval with their unit: `3.61 (3.55 to 3.70) Gbit/s`."""
         if isinstance(self.unit, Unit):
             scale = scale_for([summary], self.unit)
             return f"{scale.summary(summary)} {scale.symbol}"
@@ -90,8 +92,9 @@ def _of(key: str, unit: Unit | Plain, better: Better = Better.LOWER, *field: str
     return Quantity(key, unit, better, field or (key,))
 
 
+_LOSS = Quantity("loss", Plain.FRACTION, Better.LOWER, ("loss",), adds_up=True)
 _TCP = (
-    _of("retransmits", Plain.COUNT),
+    Quantity("retransmits", Plain.COUNT, Better.LOWER, ("retransmits",), adds_up=True),
     _of("reverse", Unit.BIT_PER_SECOND, Better.HIGHER, "reverse", "goodput"),
 )
 _HTTP = tuple(_of(key, Unit.SECOND) for key in ("p50", "p90", "p99"))
@@ -100,11 +103,11 @@ _DETAILS: Mapping[str, tuple[Quantity, ...]] = {
         _of("p90", Unit.SECOND),
         _of("p99", Unit.SECOND),
         _of("jitter", Unit.SECOND),
-        _of("loss", Plain.FRACTION),
+        _LOSS,
     ),
     "tcp": _TCP,
     "tcp-parallel": _TCP,
-    "udp": (_of("loss", Plain.FRACTION), _of("jitter", Unit.SECOND)),
+    "udp": (_LOSS, _of("jitter", Unit.SECOND)),
     "http": _HTTP,
     "http-keepalive": _HTTP,
     "connect": _HTTP,

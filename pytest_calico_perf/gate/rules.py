@@ -14,6 +14,7 @@ from pytest_calico_perf.verdict import (
     Gate,
     Judgement,
     keeps_limit,
+    keeps_mean,
     losses,
     meets_ratio,
     paired_estimate,
@@ -46,7 +47,7 @@ RulesOf = Mapping[Cell, Sequence[Rule]]
 
 @dataclass(frozen=True)
 class Limit:
-    """A quantity's median is to keep a limit in its unit.
+    """A quantity is to keep a limit in its unit.
 
     Attributes:
         quantity: What is limited.
@@ -69,16 +70,18 @@ class Limit:
         gate: Gate,
         share: float = 1.0,
     ) -> Verdict:
-        """Held against the interval of the median."""
+        """Held against the interval of the median, or of the mean where the rounds add up."""
         values = self.quantity.values(result)
         if not values:
             told = f"no run told {self.quantity.key}, so there is no verdict on {self.text}"
             return Verdict(self.text, self.source, Outcome.UNSUPPORTED, told)
-        judgement = keeps_limit(values, self.quantity.better, self.limit, gate, share)
+        judge = keeps_mean if self.quantity.adds_up else keeps_limit
+        judgement = judge(values, self.quantity.better, self.limit, gate, share)
         summary = Summary(
             judgement.value, judgement.low, judgement.high, judgement.confidence, judgement.rounds
         )
-        what = self.quantity.key if self.quantity.field else "median"
+        what = f"mean {self.quantity.key}" if self.quantity.adds_up else self.quantity.key
+        what = what if self.quantity.field else "median"
         told = message(f"{what} {self.quantity.text(summary)}", judgement, self.text, gate)
         return Verdict(self.text, self.source, judgement.outcome, told)
 

@@ -35,7 +35,7 @@ from pytest_calico_perf.verdict.sequential import (
     tolerance_judge,
 )
 from pytest_calico_perf.verdict.standing import last_standing
-from pytest_calico_perf.verdict.threshold import keeps_limit
+from pytest_calico_perf.verdict.threshold import keeps_limit, keeps_mean
 
 __all__ = [
     "MINIMUM_ROUNDS",
@@ -51,6 +51,7 @@ __all__ = [
     "floor_from_history",
     "floor_from_pairs",
     "keeps_limit",
+    "keeps_mean",
     "last_standing",
     "limit_judge",
     "losses",

@@ -73,10 +73,29 @@ def test_details_are_judged_by_what_every_run_told():
     assert slow.reason.startswith("p99 2.00 (1.96 to 2.04) ms over 10 rounds misses p99: 1.5 ms")
     lossy = [{"loss": value} for value in around(0.004)]
     lost = judged("udp: {loss: 0.1 %}", result(udp, around(1e8), runs=lossy))
-    assert "loss 0.4 % (0.392 % to 0.408 %) over 10 rounds misses loss: 0.1 %" in lost.reason
+    assert "mean loss 0.4 % (0.394 % to 0.406 %) over 10 rounds misses loss: 0.1 %" in lost.reason
     reverse = [{"reverse": {"goodput": value}, "retransmits": 3} for value in around(2e9)]
     tcp = judged("tcp: {reverse: 4 Gbit/s, retransmits: 2}", result(BGP, around(5e9), runs=reverse))
     assert {v.outcome for v in tcp.verdicts} == {Outcome.SLOW}
+
+
+@pytest.mark.parametrize(
+    ("losses", "outcome"),
+    [
+        ([0.0] * 10, Outcome.OK),
+        ([0.0005] * 10, Outcome.OK),
+        ([0.5] + [0.0] * 9, Outcome.INCONCLUSIVE),
+        ([0.5] * 5 + [0.0] * 15, Outcome.SLOW),
+        ([0.002] * 10, Outcome.SLOW),
+        ([0.002] * 5, Outcome.INCONCLUSIVE),
+        ([0.002], Outcome.INCONCLUSIVE),
+    ],
+)
+def test_what_adds_up_is_judged_by_all_rounds_together(losses, outcome):
+    """The median of rounds of which a quarter loses half of all packets is 0."""
+    runs = [{"loss": loss} for loss in losses]
+    found = judged("udp: {loss: 0.1 %}", result(cell("udp"), around(1e8, len(losses)), runs=runs))
+    assert found.outcome is outcome
 
 
 def test_what_no_run_told_is_open_and_not_passed():

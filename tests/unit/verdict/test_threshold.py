@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from pytest_calico_perf.model import Better, Outcome
 from pytest_calico_perf.stats import summarize
-from pytest_calico_perf.verdict import keeps_limit
+from pytest_calico_perf.verdict import keeps_limit, keeps_mean
 
 HIGHER, LOWER = Better.HIGHER, Better.LOWER
 RATES = [9.1e9, 9.2e9, 9.3e9, 9.4e9, 9.5e9, 9.6e9]
@@ -87,3 +88,20 @@ def test_a_summary_of_other_confidence_has_it(n, confidence):
     best = 1 - 2 ** (1 - n)
     assert summary.confidence >= min(confidence, best)
     assert summary.high - summary.low >= narrower.high - narrower.low
+
+
+def test_a_mean_and_its_t_interval():
+    values = [0.0, 0.02, 0.01, 0.0, 0.03, 0.01, 0.02]
+    judged = keeps_mean(values, LOWER, 0.001)
+    theirs = stats.t.interval(0.95, 6, np.mean(values), stats.sem(values))
+    assert (judged.low, judged.high) == pytest.approx(theirs)
+    assert (judged.outcome, judged.rounds, judged.chance) == (Outcome.SLOW, 7, None)
+    assert keeps_mean([0.0, 0.1] + [0.0] * 5, LOWER, 0.001).low == 0.0
+
+
+def test_a_mean_close_to_the_limit_asks_for_rounds():
+    open_one = keeps_mean([0.0, 0.003, 0.0, 0.001, 0.002, 0.0], LOWER, 0.002)
+    assert open_one.outcome is Outcome.INCONCLUSIVE
+    assert open_one.rounds_needed > 6
+    with pytest.raises(ValueError, match="at least one sample"):
+        keeps_mean([], LOWER, 1.0)
