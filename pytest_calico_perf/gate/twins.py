@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pytest_calico_perf.gate.series import is_fact
 from pytest_calico_perf.model import Cell, CellResult, Mode
 from pytest_calico_perf.units import format_percent
-from pytest_calico_perf.verdict import Gate, floor_from_pairs, losses
+from pytest_calico_perf.verdict import MINIMUM_ROUNDS, Gate, floor_from_pairs, losses
+from pytest_calico_perf.verdict.decision import DEFAULT_GATE
 
 
 def note(results: Sequence[CellResult], gate: Gate) -> str:
@@ -20,18 +22,21 @@ def note(results: Sequence[CellResult], gate: Gate) -> str:
 
     Args:
         results: All of the run.
-        gate: How sure verdicts must be, with the run's number of comparisons.
+        gate: How sure verdicts must be. A run that demands nothing, and so makes no comparison, tells what
+            one of thirty would find.
     """
     pairs: dict[str, list[tuple[CellResult, CellResult]]] = {}
     for pair in _twins(results):
         pairs.setdefault(pair[0].cell.probe, []).append(pair)
-    told = [text for probe, found in pairs.items() if (text := _floor(probe, found, gate))]
+    family = replace(gate, comparisons=max(gate.comparisons, DEFAULT_GATE.comparisons))
+    told = [text for probe, found in pairs.items() if (text := _floor(probe, found, family))]
     if not told:
         return ""
     mode = next(iter(pairs.values()))[0][0].cell.mode
     return (
-        f"current is {mode} here, so their ratios are noise alone (A/A). In runs like this one a loss of "
-        f"twice the noise floor is found, and a closer demand mostly inconclusive: {'; '.join(told)}"
+        f"current is {mode} here, so their ratios are noise alone (A/A). In runs like this one, among "
+        f"{family.comparisons} comparisons, an expectation closer to 1 than this would mostly be "
+        f"inconclusive, and a loss of twice as much is found: {'; '.join(told)}"
     )
 
 
@@ -59,8 +64,8 @@ def _floor(probe: str, pairs: Sequence[tuple[CellResult, CellResult]], gate: Gat
     better = pairs[0][0].better
     found = [list(losses(one.by_round, two.by_round, better).values()) for one, two in pairs]
     rounds = min(map(len, found))
-    floor = floor_from_pairs(found, rounds, better, gate)
-    if floor is None:
+    floor = floor_from_pairs(found, rounds, better, gate, demanded=True)
+    if floor is None or rounds < MINIMUM_ROUNDS:
         return ""
     count = f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''}"
     return f"{probe} {format_percent(floor) if math.isfinite(floor) else 'none will do'} ({count})"

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_calico_perf.model import Better, Outcome
 from pytest_calico_perf.stats import Mean, robust_mean
+from pytest_calico_perf.verdict.decision import MINIMUM_ROUNDS
 from pytest_calico_perf.verdict.estimate import Estimate
 
 # Fewer runs say next to nothing about how days differ: with two, Student's t asks for 13 times the error.
@@ -28,11 +29,13 @@ class BetweenRuns:
         deviation: Standard deviation of a run's mean, on the logarithmic scale.
         degrees: Degrees of freedom of that: runs less one, and less what is left out.
         runs: Runs it was learnt from.
+        own: The part of its square that is the error with which those runs know their means.
     """
 
     deviation: float
     degrees: int
     runs: int
+    own: float = 0.0
 
 
 def between_runs(history: Sequence[Sequence[float]]) -> BetweenRuns | None:
@@ -47,7 +50,10 @@ def between_runs(history: Sequence[Sequence[float]]) -> BetweenRuns | None:
     Raises:
         ValueError: A sample is not positive and finite.
     """
-    return spread([mean_of_run(run) for run in history if run])
+    runs = [_logarithms(run) for run in history if run]
+    known = spread([_mean(run) for run in runs])
+    errors = [run_mean(run).error ** 2 for run in runs if len(run) > 1]
+    return replace(known, own=math.fsum(errors) / len(errors)) if known and errors else known
 
 
 def spread(means: Sequence[float]) -> BetweenRuns | None:
@@ -72,7 +78,10 @@ def mean_of_run(samples: Sequence[float]) -> float:
     Raises:
         ValueError: A sample is not positive and finite.
     """
-    logarithms = _logarithms(samples)
+    return _mean(_logarithms(samples))
+
+
+def _mean(logarithms: Sequence[float]) -> float:
     return run_mean(logarithms).value if len(logarithms) > 1 else logarithms[0]
 
 
@@ -82,10 +91,11 @@ def unpaired_estimate(
     """The loss of `current` against `base`, a run of another day; None where one has fewer than two samples.
 
     Welch's t on logarithms (unequal variances, Satterthwaite's degrees of freedom), with a floor under its
-    error: the difference of two days' means has at least the variance 2 * `between.deviation`^2, and where
-    that is the larger, its degrees of freedom count. Without a history a whole day is taken to shift a run as
-    much as one round is shifted, as if each run were a single sample of its own spread; that is an
-    assumption, and wider than any that a rounds-only test makes.
+    error: the difference of two days' means has at least the variance 2 * `between.deviation`^2, and what the
+    two are known worse than the runs of the history (they have fewer rounds); where that is the larger, the
+    degrees of freedom of the history count. Without a history a whole day is taken to shift a run as much as
+    one round is shifted, as if each run were a single sample of its own spread; that is an assumption, and
+    wider than any that a rounds-only test makes.
 
     Args:
         base: Samples of the baseline, or its ratios to host-to-host (`ratios_to_control`); positive.
@@ -111,9 +121,11 @@ def unpaired_estimate(
         total = within + fixed
     else:
         fixed = 2 * between.deviation**2
-        if fixed > within:
+        # Runs that are known worse than those of the history (fewer rounds) differ by that much more.
+        apart = fixed + max(0.0, within - 2 * between.own)
+        if apart > within:
             degrees = between.degrees
-        total = max(within, fixed)
+        total = max(within, apart)
     loss = before.value - now.value if better is Better.HIGHER else now.value - before.value
     return Estimate(
         loss=loss,
@@ -125,12 +137,12 @@ def unpaired_estimate(
 
 
 def run_mean(logarithms: Collection[float]) -> Mean:
-    """The mean of a run's rounds; without the best and the worst where one is a stall, from five rounds on.
+    """The mean of a run's rounds; without the best and the worst where one is a stall, from six rounds on.
 
     One stall among six rounds would shift the whole day, and count as days that differ in every comparison
-    after it. Five rounds can spare two: what limits a comparison is the number of days.
+    after it. Six rounds can spare two: what limits a comparison is the number of days.
     """
-    return robust_mean(logarithms, fewest=5)
+    return robust_mean(logarithms, fewest=MINIMUM_ROUNDS)
 
 
 def ratios_to_control(samples: Mapping[int, float], control: Mapping[int, float]) -> tuple[float, ...]:

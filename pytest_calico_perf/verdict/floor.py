@@ -27,7 +27,12 @@ _CAN_SPARE_ONE = 10
 
 
 def floor_from_pairs(
-    pairs: Sequence[Sequence[float]], rounds: int, better: Better, gate: Gate = DEFAULT_GATE
+    pairs: Sequence[Sequence[float]],
+    rounds: int,
+    better: Better,
+    gate: Gate = DEFAULT_GATE,
+    *,
+    demanded: bool = False,
 ) -> float | None:
     """The floor for modes compared in one run, from A/A pairs: one mode under two names.
 
@@ -40,6 +45,7 @@ def floor_from_pairs(
         rounds: Rounds of the campaigns to come.
         better: Direction of the probe.
         gate: How sure those verdicts must be.
+        demanded: As in `smallest_tolerance`.
 
     Returns:
         A tolerance as a fraction; infinite where the noise leaves room for none; None when no pair has two
@@ -53,7 +59,7 @@ def floor_from_pairs(
         # Around 0, not around their own mean: of A/A pairs it is known that nothing differs.
         means = [mean_and_variance(pair)[0] for pair in usable]
         variance = max(variance, math.fsum(mean**2 for mean in means) / len(means))
-    return smallest_tolerance(math.sqrt(variance), rounds - 1, better, gate)
+    return smallest_tolerance(math.sqrt(variance), rounds - 1, better, gate, demanded=demanded)
 
 
 def floor_from_history(
@@ -92,7 +98,9 @@ def floor_from_history(
     )
 
 
-def smallest_tolerance(error: float, degrees: float, better: Better, gate: Gate = DEFAULT_GATE) -> float:
+def smallest_tolerance(
+    error: float, degrees: float, better: Better, gate: Gate = DEFAULT_GATE, *, demanded: bool = False
+) -> float:
     """The smallest tolerance at which a loss of twice as much is `regressed` with a probability of `POWER`.
 
     Solved from the noncentral t distribution for both conditions of `decision.within_tolerance`: the interval
@@ -103,6 +111,8 @@ def smallest_tolerance(error: float, degrees: float, better: Better, gate: Gate 
         degrees: Its degrees of freedom.
         better: Direction of the probe.
         gate: How sure the verdict must be.
+        demanded: Whether the tolerance is a demand (`bgp >= ipip * 0.95`): chance is counted from there, as
+            `decision.meets_ratio` does, and not from no loss.
 
     Returns:
         A fraction; infinite where none will do (latency would have to more than double).
@@ -111,6 +121,8 @@ def smallest_tolerance(error: float, degrees: float, better: Better, gate: Gate 
         return 0.0
     beyond = _noncentrality(degrees, t_quantile(degrees, gate.confidence)) * error
     from_nothing = _noncentrality(degrees, t_quantile(degrees, 1 - 2 * gate.chance_level)) * error
+    if demanded:
+        beyond = from_nothing = max(beyond, from_nothing)
     if better is Better.HIGHER:
         # log((1 - T) / (1 - 2 T)) >= beyond, and -log(1 - 2 T) >= from_nothing
         step = math.exp(-beyond)

@@ -163,7 +163,7 @@ def test_current_beside_its_own_mode_tells_the_noise_floor(suite) -> None:
     result.assert_outcomes(passed=2)
     text = " ".join(result.outlines)
     assert "current is ipip here, so their ratios are noise alone (A/A)." in text
-    assert " ping " in text.partition("mostly inconclusive:")[2]
+    assert " ping " in text.partition("of twice as much is found:")[2]
 
 
 def test_a_mode_that_is_not_measured_is_told_of(suite, limits, pytester: pytest.Pytester) -> None:

@@ -36,7 +36,7 @@ def block(**how):
 def test_current_beside_its_own_mode_tells_the_noise_floor():
     run = block()
     pairs = [list(losses(a.by_round, b.by_round, a.better).values()) for a, b in (run[:2], run[2:])]
-    floor = floor_from_pairs(pairs, 8, run[0].better, GATE)
+    floor = floor_from_pairs(pairs, 8, run[0].better, Gate(comparisons=30), demanded=True)
     text = twins.note(run, GATE)
     assert text.startswith("current is bgp here, so their ratios are noise alone (A/A).")
     assert text.endswith(f": tcp {format_percent(floor)} (2 pairs)")
@@ -52,7 +52,7 @@ def test_each_probe_has_its_own():
     [], block(pool="ipip"), block()[:1], block()[1:2],
     [dataclasses.replace(each, evidence={}) for each in block()],
     [dataclasses.replace(each, samples=(), rounds=(), outcome=Outcome.UNREACHABLE, reason="dead") for each in block()],
-    [dataclasses.replace(each, samples=each.samples[:1], rounds=(0,)) for each in block()],
+    [dataclasses.replace(each, samples=each.samples[:5], rounds=tuple(range(5))) for each in block()],
 ])  # fmt: skip
 def test_where_nothing_was_measured_twice_nothing_is_said(run):
     assert twins.note(run, GATE) == ""

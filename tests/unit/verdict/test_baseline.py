@@ -35,11 +35,27 @@ def test_where_days_do_not_differ_it_is_welchs_test():
 
 
 def test_where_days_differ_the_history_is_the_floor():
-    days = BetweenRuns(deviation=0.05, degrees=4, runs=5)
+    days = BetweenRuns(deviation=0.05, degrees=4, runs=5, own=0.03**2)
     estimate = unpaired_estimate(lognormal(1, 10), lognormal(2, 10), LOWER, days)
     assert estimate.error == pytest.approx(0.05 * math.sqrt(2))
     assert estimate.degrees == 4
     assert estimate.after(1000).error == pytest.approx(estimate.error)
+
+
+def test_what_this_run_is_known_worse_than_those_of_the_history_is_added():
+    """Thirty rounds a run, and six now: days of that spread alone would be too narrow."""
+    base, current = lognormal(1, 30), lognormal(2, 6)
+    within = unpaired_estimate(base, current, LOWER, QUIET).error
+    own = 0.03**2 / 30
+    estimate = unpaired_estimate(base, current, LOWER, BetweenRuns(0.05, 4, 5, own))
+    assert estimate.error == pytest.approx(math.sqrt(2 * 0.05**2 + within**2 - 2 * own))
+
+
+def test_the_history_tells_how_well_its_runs_are_known():
+    history = [lognormal(seed, 10) for seed in range(8)]
+    errors = [np.log(run).std(ddof=1) / math.sqrt(10) for run in history]
+    assert between_runs(history).own == pytest.approx(np.mean(np.square(errors)), rel=0.1)
+    assert between_runs([[1.0], [1.1], [1.0]]).own == 0.0
 
 
 def test_without_a_history_a_run_is_worth_one_sample_of_its_spread():
