@@ -64,7 +64,7 @@ class EarlierRun:
 
     @property
     def label(self) -> str:
-        """When it was, for people: `2026-11-23 14:40`."""
+        """When it was, for people: `2026-11-23 14:40 UTC`."""
         return f"{self.started:%Y-%m-%d %H:%M} UTC"
 
 
@@ -171,7 +171,7 @@ def read_file(path: FilePath, where: str, remedy: str) -> bytes:
 
     Raises:
         UsageProblem: It is no file, larger than any record, or cannot be read; `where` stands before it, and
-            `remedy` after what is no record.
+            `remedy` after it.
     """
     try:
         # A pipe or a device may never end.
@@ -181,7 +181,8 @@ def read_file(path: FilePath, where: str, remedy: str) -> bytes:
             raise UsageProblem("it is larger than any record", where=where, remedy=remedy)
         return path.read_bytes()
     except OSError as error:
-        raise UsageProblem(f"it cannot be read: {error.strerror or error}", where=where) from None
+        what = f"it cannot be read: {error.strerror or error}"
+        raise UsageProblem(what, where=where, remedy=remedy) from None
 
 
 class _Kind(_Part):

@@ -33,6 +33,7 @@ JOB_SUMMARY = "GITHUB_STEP_SUMMARY"
 _LONGEST_TEXT = 600
 _LONGEST_COMMAND = 4_000
 _MOST_FAILURES = 50
+_MOST_NOTES = 20
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$&@#])")
 _BAD = (Outcome.REGRESSED, Outcome.SLOW, Outcome.UNREACHABLE, Outcome.WRONG_PATH, Outcome.TOOL_ERROR)
 _PART = "\N{ZERO WIDTH NON-JOINER}"
@@ -50,13 +51,12 @@ def render(record: RunRecord, command: Iterable[str]) -> str:
         command: The arguments that pytest was called with.
     """
     repeat = _repeat(command, any(result.samples for result in record.results))
-    head = "\n".join(_head(record))
     parts = [
         *_failures(record),
         *(_table(table) for table in comparison(record) if isinstance(table, ProbeTable)),
     ]
     room = MOST_BYTES - len(repeat.encode()) - len(_CUT.encode())
-    text = head
+    text = "\n".join(_head(record)).encode()[:room].decode(errors="ignore")
     for part in parts:
         longer = f"{text}\n\n{part}"
         if len(longer.encode()) > room:
@@ -145,8 +145,11 @@ def _head(record: RunRecord) -> Iterator[str]:
         f" {escape(record.profile.get('name', '?'))}; {escape(record.started)},"
         f" took {format_duration(record.wall_seconds)}."
     )
-    for note in notes(record):
-        yield f"- {escape(note)}" if note else ""
+    told = [note for note in notes(record) if note]
+    for note in told[:_MOST_NOTES]:
+        yield f"- {escape(note)}"
+    if len(told) > _MOST_NOTES:
+        yield f"- and {len(told) - _MOST_NOTES} notes more"
 
 
 def _failures(record: RunRecord) -> Iterator[str]:

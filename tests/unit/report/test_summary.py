@@ -172,3 +172,14 @@ def test_a_run_of_hosts_only_has_their_value():
     only = [r for r in samples.record().results if r.cell.path is Path.HOST_TO_HOST and r.cell.probe == "tcp"]
     text = render(samples.record(modes=(Mode.BGP,), results=only), ())
     assert "host-to-host: 1" in text
+
+
+def test_it_fits_into_a_comment_however_many_notes_there_are():
+    many = [f"{number} of what everybody must know, and at length: {'<so on>' * 90}" for number in range(400)]
+    record = samples.record()
+    text = render(dataclasses.replace(record, cluster={**record.cluster, "notes": many}), COMMAND)
+    assert len(text.encode()) <= MOST_BYTES
+    assert "pytest --calico-mode" in text
+    few = render(dataclasses.replace(record, cluster={**record.cluster, "notes": ["short"] * 23}), COMMAND)
+    assert few.count("- short") == 20
+    assert "notes more" in few
