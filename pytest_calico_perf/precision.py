@@ -25,7 +25,7 @@ _OFF = ("off", "no", "false", "0")
 
 # Whether the verdicts of a cell need no further round. Given are the result so far, the plan of looks and
 # the look that was just reached: whoever takes a verdict here must take it by the look's share of the
-# permitted error (`SequentialPlan.decide`), or he raises the false alarms of somebody who peeks.
+# permitted error (`SequentialPlan.share`), or he raises the false alarms of somebody who peeks.
 Decided = Callable[[CellResult, SequentialPlan, int], bool]
 
 
@@ -100,7 +100,7 @@ def is_known(plan: SequentialPlan, look: int, by_round: Mapping[int, float], pre
     estimate = paired_estimate(logarithms)
     if estimate is None or estimate.rounds < MINIMUM_ROUNDS:
         return False
-    low, high = estimate.interval(1 - (1 - plan.gate.confidence) * plan.share(look))
+    low, high = estimate.interval(plan.confidence_at(look))
     # exp(high) - exp(low), divided by exp(mean): logarithms of large values stay small that way.
     return (_exp(high - estimate.loss) - _exp(low - estimate.loss)) / 2 <= precision
 

@@ -26,14 +26,7 @@ from pytest_calico_perf.verdict.decision import (
 from pytest_calico_perf.verdict.estimate import Estimate, losses, paired_estimate
 from pytest_calico_perf.verdict.family import remaining
 from pytest_calico_perf.verdict.floor import floor_from_history, floor_from_pairs, smallest_tolerance
-from pytest_calico_perf.verdict.sequential import (
-    SequentialPlan,
-    Step,
-    Stop,
-    limit_judge,
-    ratio_judge,
-    tolerance_judge,
-)
+from pytest_calico_perf.verdict.sequential import SequentialPlan, Stop
 from pytest_calico_perf.verdict.standing import last_standing
 from pytest_calico_perf.verdict.threshold import keeps_limit, keeps_mean
 
@@ -44,7 +37,6 @@ __all__ = [
     "Gate",
     "Judgement",
     "SequentialPlan",
-    "Step",
     "Stop",
     "across_days",
     "between_runs",
@@ -53,15 +45,12 @@ __all__ = [
     "keeps_limit",
     "keeps_mean",
     "last_standing",
-    "limit_judge",
     "losses",
     "meets_ratio",
     "paired_estimate",
-    "ratio_judge",
     "ratios_to_control",
     "remaining",
     "smallest_tolerance",
-    "tolerance_judge",
     "unpaired_estimate",
     "within_tolerance",
 ]

@@ -8,27 +8,13 @@ so that all of them together err no more often than a single one would.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from pytest_calico_perf.model import Better, Outcome
-from pytest_calico_perf.stats import summarize
-from pytest_calico_perf.verdict.decision import (
-    DEFAULT_GATE,
-    MINIMUM_ROUNDS,
-    Gate,
-    Judgement,
-    meets_ratio,
-    within_tolerance,
-)
-from pytest_calico_perf.verdict.estimate import paired_estimate
-from pytest_calico_perf.verdict.threshold import keeps_limit
-
-# Values of the rounds so far and the share of the error that this look may spend -> verdict, or None where
-# there are too few values for one.
-Judge = Callable[[Sequence[float], float], Judgement | None]
+from pytest_calico_perf.stats import CONFIDENCE, summarize
+from pytest_calico_perf.verdict.decision import MINIMUM_ROUNDS
 
 # Looks lie this factor apart: what narrows with the root of the rounds gains a fifth from look to look.
 _GROWTH = 1.5
@@ -40,19 +26,6 @@ class Stop(StrEnum):
     DECIDED = "decided"
     PRECISE = "precise"
     MAXIMUM = "maximum"
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a look says.
-
-    Attributes:
-        stop: Why to stop; None to go on to the next look.
-        judgement: The verdict so far, by the repeated confidence interval; None with too few values.
-    """
-
-    stop: Stop | None
-    judgement: Judgement | None
 
 
 @dataclass(frozen=True)
@@ -72,23 +45,26 @@ class SequentialPlan:
     true.
 
     The interval of a look is a repeated confidence interval (Jennison and Turnbull, ch. 9): all of them hold
-    the true value at once with `gate.confidence`, so the last one does too, whatever made the campaign stop.
+    the true value at once with `confidence`, so the last one does too, whatever made the campaign stop.
     A single one holds it more often than that.
+
+    Who takes a verdict at a look gives it the look's `share` (`decision.within_tolerance`, `meets_ratio`,
+    `threshold.keeps_limit`).
 
     Attributes:
         looks: Rounds after which to look, rising; the last is the maximum.
-        gate: How sure verdicts must be, over all looks and comparisons.
+        confidence: Of all intervals together.
     """
 
     looks: tuple[int, ...]
-    gate: Gate = DEFAULT_GATE
+    confidence: float = CONFIDENCE
 
     def __post_init__(self) -> None:
         if not self.looks or sorted(set(self.looks)) != list(self.looks) or self.looks[0] < MINIMUM_ROUNDS:
             raise ValueError(f"looks rise, and begin at {MINIMUM_ROUNDS} rounds or more, not {self.looks}")
 
     @classmethod
-    def up_to(cls, maximum: int, first: int = 6, gate: Gate = DEFAULT_GATE) -> Self:
+    def up_to(cls, maximum: int, first: int = MINIMUM_ROUNDS) -> Self:
         """Looks from `first` rounds to `maximum`, each half as many again: 6, 9, 14, 21, 30.
 
         Raises:
@@ -100,7 +76,7 @@ class SequentialPlan:
         while look * 1.2 <= maximum:
             looks.append(look)
             look = math.ceil(look * _GROWTH)
-        return cls((*looks, maximum), gate)
+        return cls((*looks, maximum))
 
     @property
     def maximum(self) -> int:
@@ -121,47 +97,13 @@ class SequentialPlan:
         before = self.looks[place - 1] if place else 0
         return (look**2 - before**2) / self.maximum**2
 
-    def decide(
-        self, look: int, by_round: Mapping[int, float], judge: Judge, precision: float | None = None
-    ) -> Step:
-        """Whether to stop at a look, and the verdict.
-
-        Args:
-            look: A look of this plan, just reached.
-            by_round: Round number (from 0) -> loss or sample; rounds that failed are missing.
-            judge: How to judge them: `tolerance_judge`, `ratio_judge` or `limit_judge`.
-            precision: Stop as well when the interval's half width is at most this fraction of the value.
+    def confidence_at(self, look: int) -> float:
+        """Of an interval at a look, so that those of all looks together have `confidence`.
 
         Raises:
             ValueError: The plan has no such look.
         """
-        judged = {
-            at: judge([value for number, value in by_round.items() if number < at], self.share(at))
-            for at in self.looks[: self.looks.index(look) + 1]
-        }
-        judgement = judged[look]
-        last = Stop.MAXIMUM if look == self.maximum else None
-        if judgement is None:
-            return Step(last, None)
-        # The evidence of an earlier look stands: each was given its share, and chance had to pass them all.
-        chances = [known.chance for known in judged.values() if known and known.chance is not None]
-        chance = min(chances, default=None)
-        decided = judgement.decided or (
-            judgement.outcome in (Outcome.SLOW, Outcome.REGRESSED)
-            and chance is not None
-            and chance <= self.gate.chance_level
-        )
-        judgement = replace(
-            judgement,
-            chance=chance,
-            decided=decided,
-            rounds_needed=None if decided else judgement.rounds_needed,
-        )
-        if decided:
-            return Step(Stop.DECIDED, judgement)
-        if precision is not None and _is_precise(judgement.low, judgement.value, judgement.high, precision):
-            return Step(Stop.PRECISE, judgement)
-        return Step(last, judgement)
+        return 1 - (1 - self.confidence) * self.share(look)
 
     def is_precise(self, look: int, by_round: Mapping[int, float], precision: float) -> bool:
         """Whether the median of a cell that is held against nothing is known to `precision` at a look.
@@ -172,41 +114,10 @@ class SequentialPlan:
         samples = [value for number, value in by_round.items() if number < look]
         if len(samples) < MINIMUM_ROUNDS:
             return False
-        confidence = 1 - (1 - self.gate.confidence) * self.share(look)
+        confidence = self.confidence_at(look)
         summary = summarize(samples, confidence)
         if summary.confidence is None or summary.confidence < confidence:
             return False
-        return _is_precise(summary.low, summary.median, summary.high, precision)
-
-
-def tolerance_judge(better: Better, tolerance: float, gate: Gate = DEFAULT_GATE) -> Judge:
-    """Judges losses by `decision.within_tolerance`."""
-
-    def judge(values: Sequence[float], share: float) -> Judgement | None:
-        estimate = paired_estimate(values)
-        return within_tolerance(estimate, better, tolerance, gate, share) if estimate else None
-
-    return judge
-
-
-def ratio_judge(better: Better, ratio: float, gate: Gate = DEFAULT_GATE) -> Judge:
-    """Judges losses by `decision.meets_ratio`."""
-
-    def judge(values: Sequence[float], share: float) -> Judgement | None:
-        estimate = paired_estimate(values)
-        return meets_ratio(estimate, better, ratio, gate, share) if estimate else None
-
-    return judge
-
-
-def limit_judge(better: Better, limit: float, gate: Gate = DEFAULT_GATE) -> Judge:
-    """Judges samples by `threshold.keeps_limit`."""
-
-    def judge(values: Sequence[float], share: float) -> Judgement | None:
-        return keeps_limit(values, better, limit, gate, share) if values else None
-
-    return judge
-
-
-def _is_precise(low: float | None, value: float, high: float | None, precision: float) -> bool:
-    return low is not None and high is not None and (high - low) / 2 <= precision * abs(value)
+        if summary.low is None or summary.high is None:
+            return False
+        return (summary.high - summary.low) / 2 <= precision * abs(summary.median)

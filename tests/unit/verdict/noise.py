@@ -105,12 +105,18 @@ NEIGHBOURS_ALONE = Noise("nothing but memory", _neighbours_alone)
 NOISES = (INDEPENDENT, AUTOCORRELATED, DRIFT, NEIGHBOURS, OUTLIERS, HEAVY_TAILS, SKEWED, BIMODAL)
 
 
-def paired_losses(noise: Noise, random: Generator, trials: int, rounds: int, loss: float = 0.0) -> Array:
-    """Losses of B against A, shape (trials, rounds): two runs a round, in the order of a campaign."""
+def pairs(noise: Noise, random: Generator, trials: int, rounds: int) -> tuple[Array, Array]:
+    """Contenders A and B, each of shape (trials, rounds): two runs a round, in the order of a campaign."""
     runs = noise.draw(random, trials, 2 * rounds).reshape(trials, rounds, 2)
     forward = np.array([order("AB", number) == ["A", "B"] for number in range(rounds)])
-    difference = runs[:, :, 1] - runs[:, :, 0]
-    return np.where(forward, difference, -difference) + loss
+    first, second = runs[:, :, 0], runs[:, :, 1]
+    return np.where(forward, first, second), np.where(forward, second, first)
+
+
+def paired_losses(noise: Noise, random: Generator, trials: int, rounds: int, loss: float = 0.0) -> Array:
+    """Losses of B against A, shape (trials, rounds)."""
+    base, other = pairs(noise, random, trials, rounds)
+    return other - base + loss
 
 
 def days_of(noise: Noise, random: Generator, trials: int, days: int, rounds: int, shift: float) -> Array:

@@ -103,10 +103,11 @@ def test_looking_does_not_inflate_errors(noise, loss):
         assert at_most(end.ok, 0.025, trials)
     elif loss:
         assert at_least(end.regressed, 0.95, trials)
-        assert end.rounds < 20
     else:
         assert end.regressed == 0
         assert at_least(end.ok, 0.95, trials)
+    # The values of a machine that drifts are never known to 2 %: such a block takes all rounds.
+    if loss != AT_TOLERANCE and noise is not DRIFT:
         assert end.rounds < 20
 
 

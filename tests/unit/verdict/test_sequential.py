@@ -8,24 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_calico_perf.model import Better, Outcome
-from pytest_calico_perf.verdict import (
-    Gate,
-    SequentialPlan,
-    Stop,
-    limit_judge,
-    paired_estimate,
-    ratio_judge,
-    tolerance_judge,
-)
+from pytest_calico_perf.verdict import SequentialPlan, keeps_limit, paired_estimate, within_tolerance
 
 LOWER = Better.LOWER
 PLAN = SequentialPlan.up_to(30)
 
 
-def rounds_of(n: int, mean: float, deviation: float, seed: int = 1) -> dict[int, float]:
+def rounds_of(n: int, mean: float, deviation: float, seed: int = 1) -> list[float]:
     values = np.random.default_rng(seed).normal(0, 1, n)
     shaped = (values - values.mean()) / values.std(ddof=1) * deviation + mean
-    return dict(enumerate(shaped.tolist()))
+    return shaped.tolist()
 
 
 # -- the plan ----------------------------------------------------------------------------------
@@ -60,76 +52,33 @@ def test_a_plan_that_is_none_is_refused(looks):
 
 def test_a_look_outside_the_plan_is_refused():
     with pytest.raises(ValueError, match="not in tuple"):
-        PLAN.decide(7, rounds_of(7, 0, 0.01), tolerance_judge(LOWER, 0.05))
+        PLAN.share(7)
 
 
-# -- stopping ----------------------------------------------------------------------------------
-
-
-def test_what_is_clear_stops_at_the_first_look():
-    judge = tolerance_judge(LOWER, 0.05)
-    fine = PLAN.decide(6, rounds_of(6, 0.0, 0.001), judge)
-    lost = PLAN.decide(6, rounds_of(6, 0.2, 0.001), judge)
-    assert (fine.stop, fine.judgement.outcome) == (Stop.DECIDED, Outcome.OK)
-    assert (lost.stop, lost.judgement.outcome) == (Stop.DECIDED, Outcome.REGRESSED)
+# -- what a look may spend -----------------------------------------------------------------------
 
 
 def test_a_look_asks_for_more_than_the_plain_interval():
-    by_round = rounds_of(6, 0.0, 0.03)
-    alone = SequentialPlan((6,)).decide(6, by_round, tolerance_judge(LOWER, 0.05))
-    first = PLAN.decide(6, by_round, tolerance_judge(LOWER, 0.05))
-    assert (alone.stop, alone.judgement.confidence) == (Stop.DECIDED, pytest.approx(0.95))
-    assert (first.stop, first.judgement.confidence) == (None, pytest.approx(1 - 0.05 * 0.04))
-    assert first.judgement.rounds_needed > 6
+    estimate = paired_estimate(rounds_of(6, 0.0, 0.03))
+    alone, first = (
+        within_tolerance(estimate, LOWER, 0.05, share=plan.share(6)) for plan in (SequentialPlan((6,)), PLAN)
+    )
+    assert (alone.settled, alone.confidence) == (Outcome.OK, pytest.approx(0.95))
+    assert (first.settled, first.confidence) == (Outcome.INCONCLUSIVE, pytest.approx(PLAN.confidence_at(6)))
+    assert first.rounds_needed > 6
 
 
-def test_an_alarm_that_may_be_chance_among_thirty_goes_on():
-    by_round = rounds_of(14, 0.1, 0.04)
-    among = PLAN.decide(14, by_round, tolerance_judge(LOWER, 0.01))
-    few = Gate(comparisons=1, false_alarms=0.05)
-    alone = SequentialPlan(PLAN.looks, few).decide(14, by_round, tolerance_judge(LOWER, 0.01, few))
-    assert (among.stop, among.judgement.outcome) == (Stop.DECIDED, Outcome.REGRESSED)
-    noisy = rounds_of(14, 0.1, 0.085)
-    among = PLAN.decide(14, noisy, tolerance_judge(LOWER, 0.0))
-    alone = SequentialPlan(PLAN.looks, few).decide(14, noisy, tolerance_judge(LOWER, 0.0, few))
-    assert (among.stop, among.judgement.outcome, among.judgement.decided) == (None, Outcome.REGRESSED, False)
-    assert alone.stop is Stop.DECIDED
+def test_what_is_clear_is_decided_at_the_first_look():
+    lost = within_tolerance(paired_estimate(rounds_of(6, 0.2, 0.001)), LOWER, 0.05, share=PLAN.share(6))
+    assert lost.settled is Outcome.REGRESSED
+    limit = keeps_limit([1.3 + 1e-3 * number for number in range(14)], LOWER, 1.2, share=PLAN.share(14))
+    assert limit.settled is Outcome.SLOW
 
 
-def test_precise_but_on_the_limit_stops_without_a_verdict():
-    by_round = rounds_of(9, np.log(1.05), 0.004)
-    step = PLAN.decide(9, by_round, tolerance_judge(LOWER, 0.05), precision=0.02)
-    assert (step.stop, step.judgement.outcome) == (Stop.PRECISE, Outcome.INCONCLUSIVE)
-    assert PLAN.decide(9, by_round, tolerance_judge(LOWER, 0.05)).stop is None
-
-
-def test_the_maximum_ends_it_in_any_case():
-    step = PLAN.decide(30, rounds_of(30, 0.05, 0.3), tolerance_judge(LOWER, 0.05), precision=0.02)
-    assert (step.stop, step.judgement.outcome) == (Stop.MAXIMUM, Outcome.INCONCLUSIVE)
-    assert PLAN.decide(30, {0: 0.1}, tolerance_judge(LOWER, 0.05)).stop is Stop.MAXIMUM
-    assert PLAN.decide(6, {}, limit_judge(LOWER, 1.0)).judgement is None
-
-
-def test_evidence_of_an_earlier_look_stands_and_each_look_pays_its_share():
-    by_round = rounds_of(6, 0.1, 0.01) | {6: 0.4, 7: -0.2, 8: 0.3}
-    early, later = (PLAN.decide(look, by_round, tolerance_judge(LOWER, 0.0)) for look in (6, 9))
-    plain = paired_estimate([by_round[number] for number in range(6)]).chance(0.0)
-    assert early.judgement.chance == pytest.approx(plain / 0.04)
-    assert later.judgement.chance == early.judgement.chance
-
-
-def test_a_look_sees_nothing_beyond_itself_and_no_failed_round():
-    by_round = rounds_of(30, 0.0, 0.01)
-    del by_round[2]
-    judged = PLAN.decide(9, by_round, tolerance_judge(LOWER, 0.05)).judgement
-    assert judged.rounds == 8
-
-
-def test_demands_and_limits_are_judged_by_looks_too():
-    slower = {number: 0.3 + 1e-3 * number for number in range(14)}
-    assert PLAN.decide(14, slower, ratio_judge(LOWER, 1.1)).judgement.outcome is Outcome.SLOW
-    step = PLAN.decide(14, slower, limit_judge(LOWER, 0.2))
-    assert (step.stop, step.judgement.outcome) == (Stop.DECIDED, Outcome.SLOW)
+def test_each_look_pays_its_share():
+    estimate = paired_estimate(rounds_of(6, 0.1, 0.05))
+    judged = within_tolerance(estimate, LOWER, 0.0, share=PLAN.share(6))
+    assert judged.chance == pytest.approx(estimate.chance(0.0) / PLAN.share(6))
 
 
 def test_precision_of_what_is_compared_with_nothing():

@@ -13,20 +13,20 @@ from scipy.stats import binom
 
 from pytest_calico_perf.gate.comparison import compare
 from pytest_calico_perf.model import Better, Outcome
+from pytest_calico_perf.precision import is_known
 from pytest_calico_perf.verdict import (
+    Judgement,
     SequentialPlan,
-    Step,
     between_runs,
     floor_from_pairs,
     keeps_limit,
     paired_estimate,
     remaining,
-    tolerance_judge,
     unpaired_estimate,
     within_tolerance,
 )
 from pytest_calico_perf.verdict.decision import DEFAULT_GATE
-from tests.unit.verdict.noise import Noise, days_of, paired_losses
+from tests.unit.verdict.noise import Noise, days_of, paired_losses, pairs
 
 CELLS = 30
 TOLERANCE = 0.05
@@ -140,46 +140,45 @@ class Looked:
     regressed: float
 
 
-def looked(
-    plan: SequentialPlan, noise: Noise, loss: float, trials: int, precision: float | None = 0.02
-) -> Looked:
-    """Cells that are measured until the plan stops."""
-    rows = paired_losses(noise, seeded(noise, trials, 4), trials, plan.maximum, loss)
-    judge = tolerance_judge(BETTER, TOLERANCE, plan.gate)
-    ends = [
-        _until_stop(lambda look, row=row: plan.decide(look, row, judge, precision), plan)
-        for row in _numbered(rows)
-    ]
+def looked(plan: SequentialPlan, noise: Noise, loss: float, trials: int, precision: float = 0.02) -> Looked:
+    """Blocks of two modes, the second held against the first, measured until the plan ends them.
+
+    As a campaign does: a block ends at a look at which the first mode is known to `precision`, and the second
+    is, too, or its verdict is decided.
+    """
+    base, other = pairs(noise, seeded(noise, trials, 4), trials, plan.maximum)
+    ends = []
+    for one, two in zip(base, other + loss, strict=True):
+        values = [dict(enumerate(np.exp(-costs).tolist())) for costs in (one, two)]
+
+        def over(look: int, judged: Judgement, values=values) -> bool:
+            first, second = (is_known(plan, look, value, precision) for value in values)
+            return first and (second or judged.settled is not Outcome.INCONCLUSIVE)
+
+        ends.append((two - one, *_until_stop(plan, two - one, TOLERANCE, over)))
     ratio = math.exp(-loss)
-    judged = [(look, step.judgement) for look, step in ends if step.judgement]
-    assert len(judged) == trials
     return Looked(
-        rounds=sum(look for look, _ in judged) / trials,
-        covered=sum(known.low <= ratio <= known.high for _, known in judged) / trials,
-        covered_by_plain=sum(
-            _holds(_paired(row[:look]).interval(0.95), loss)
-            for row, (look, _) in zip(rows, judged, strict=True)
-        )
+        rounds=sum(look for _, look, _ in ends) / trials,
+        covered=sum(judged.low <= ratio <= judged.high for _, _, judged in ends) / trials,
+        covered_by_plain=sum(_holds(_paired(row[:look]).interval(0.95), loss) for row, look, _ in ends)
         / trials,
-        ok=sum(known.outcome is Outcome.OK for _, known in judged) / trials,
-        regressed=sum(known.outcome is Outcome.REGRESSED for _, known in judged) / trials,
+        ok=sum(judged.settled is Outcome.OK for _, _, judged in ends) / trials,
+        regressed=sum(judged.settled is Outcome.REGRESSED for _, _, judged in ends) / trials,
     )
 
 
 def looked_false_alarms(
     plan: SequentialPlan, noise: Noise, campaigns: int, tolerance: float = TOLERANCE
 ) -> int:
-    """A/A campaigns of 30 cells, each measured until the plan stops, that raised any alarm."""
+    """A/A campaigns of 30 cells, each measured until its verdict is decided, that raised any alarm."""
     rows = paired_losses(noise, seeded(noise, campaigns, 5), campaigns * CELLS, plan.maximum)
-    judge = tolerance_judge(BETTER, tolerance, plan.gate)
     alarmed = 0
     for cells in rows.reshape(campaigns, CELLS, plan.maximum):
-        judged = []
-        for row in _numbered(cells):
-            _, step = _until_stop(lambda look, row=row: plan.decide(look, row, judge), plan)
-            assert step.judgement
-            judged.append(step.judgement)
-        alarmed += any(known.settled is Outcome.REGRESSED for known in judged)
+        ends = [
+            _until_stop(plan, row, tolerance, lambda _, judged: judged.settled is not Outcome.INCONCLUSIVE)
+            for row in cells
+        ]
+        alarmed += any(judged.settled is Outcome.REGRESSED for _, judged in ends)
     return alarmed
 
 
@@ -248,18 +247,15 @@ def _paired(row: np.ndarray):
     return estimate
 
 
-def _numbered(rows: np.ndarray) -> list[dict[int, float]]:
-    return [dict(enumerate(row)) for row in rows.tolist()]
-
-
-def _until_stop(decide: Callable[[int], Step], plan: SequentialPlan) -> tuple[int, Step]:
-    look = plan.next_look(0)
-    while look is not None:
-        step = decide(look)
-        if step.stop:
-            return look, step
-        look = plan.next_look(look)
-    raise AssertionError("the last look did not stop")
+def _until_stop(
+    plan: SequentialPlan, row: np.ndarray, tolerance: float, over: Callable[[int, Judgement], bool]
+) -> tuple[int, Judgement]:
+    """The look at which it is over, and the verdict there, by that look's share of the error."""
+    for look in plan.looks:
+        judged = within_tolerance(_paired(row[:look]), BETTER, tolerance, share=plan.share(look))
+        if over(look, judged):
+            break
+    return look, judged
 
 
 def _holds(interval: tuple[float, float], truth: float) -> bool:
