@@ -194,8 +194,7 @@ class Session:
             self._judged[cell] = self._judge(measured)
         if not own_rules or measured.outcome is not Outcome.OK:
             return self._judged[cell]
-        gate, share = self.judges.gate_for(cell), _share(measured)
-        own = tuple(rule.verdict(measured, self._measured, gate, share) for rule in own_rules)
+        own = self.judges.by_rules(own_rules, measured, self._measured, _share(measured))
         self._own_verdicts[cell] = (*self._own_verdicts.get(cell, ()), *own)
         return self.judges.settled(self._judged[cell], own)
 
@@ -221,18 +220,9 @@ class Session:
         return self.judges.judged(measured, self._measured, _share(measured))
 
     def _decided(self, result: CellResult, plan: SequentialPlan, look: int) -> bool:
-        """Whether the verdicts of a cell that is being measured need no further round.
-
-        What cannot be judged is no verdict: rounds do not change that, and the precision is still wanted.
-        """
-        share, cell = plan.share(look), result.cell
-        verdicts = [*self.judges.verdicts(result, self._measured, share)]
-        verdicts += [
-            rule.verdict(result, self._measured, self.judges.gate_for(cell), share)
-            for rule in self._own_rules.get(cell, ())
-        ]
-        known = [verdict for verdict in verdicts if verdict.outcome is not Outcome.UNSUPPORTED]
-        return bool(known) and all(verdict.outcome is not Outcome.INCONCLUSIVE for verdict in known)
+        """Whether the verdicts of a cell that is being measured need no further round."""
+        own = self._own_rules.get(result.cell, ())
+        return self.judges.decided(result, self._measured, plan.share(look), own)
 
     def _results(self) -> tuple[CellResult, ...]:
         """Every result with its verdicts; those of a block that was cut short have none."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from pytest_calico_perf.gate.rules import Rule
 from pytest_calico_perf.model import Cell, CellResult, Outcome, Verdict
 from pytest_calico_perf.verdict import Gate, remaining
 
@@ -78,6 +79,28 @@ class Judges:
         return tuple(
             verdict for judge in self._judges for verdict in judge.judge(result, results, gate, share)
         )
+
+    def by_rules(
+        self,
+        rules: Sequence[Rule],
+        result: CellResult,
+        results: Mapping[Cell, CellResult],
+        share: float = 1.0,
+    ) -> tuple[Verdict, ...]:
+        """What rules say that a test demands besides (by a mark)."""
+        gate = self.gate_for(result.cell)
+        return tuple(rule.verdict(result, results, gate, share) for rule in rules)
+
+    def decided(
+        self, result: CellResult, results: Mapping[Cell, CellResult], share: float, own: Sequence[Rule] = ()
+    ) -> bool:
+        """Whether all verdicts on a cell that is being measured are reached, and there is one.
+
+        What cannot be judged is no verdict: rounds do not change that.
+        """
+        told = (*self.verdicts(result, results, share), *self.by_rules(own, result, results, share))
+        outcomes = {verdict.outcome for verdict in told} - {Outcome.UNSUPPORTED}
+        return bool(outcomes) and Outcome.INCONCLUSIVE not in outcomes
 
 
 def with_verdicts(result: CellResult, verdicts: Sequence[Verdict]) -> CellResult:

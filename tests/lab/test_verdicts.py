@@ -186,6 +186,24 @@ def test_a_block_ends_at_the_look_that_decides_its_verdicts(suite, limits, pytes
     assert cell["verdicts"][0]["outcome"] == "ok"
 
 
+def test_a_mark_has_its_say_in_when_a_block_ends(pytester: pytest.Pytester) -> None:
+    """The ratio is decided after six rounds, a limit in a unit not before fourteen of thirty."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.calico(probe="ping", path="pod-to-pod")
+        @pytest.mark.calico_threshold(max="1 s", ratio_to_host=1000)
+        def test_mine(calico_cell):
+            assert len(calico_cell.measure().samples) == 14
+        """
+    )
+    result = pytester.runpytest_subprocess(
+        "--calico-mode=bgp", "--calico-duration=0.02", "--calico-precision=0.01%", timeout=120
+    )
+    result.assert_outcomes(passed=1)
+
+
 def test_cells_nobody_asked_for_any_more_are_judged_in_the_record(
     suite, limits, pytester: pytest.Pytester
 ) -> None:

@@ -8,8 +8,9 @@ from pytest_calico_perf.clusterfile.located_yaml import read
 from pytest_calico_perf.gate.expectations import Expectation
 from pytest_calico_perf.gate.judging import Judges, with_verdicts
 from pytest_calico_perf.gate.rule_judge import RuleJudge, explanation
+from pytest_calico_perf.gate.rules import RatioTo
 from pytest_calico_perf.gate.thresholds import Thresholds
-from pytest_calico_perf.model import Cell, Mode, Outcome, Path, Verdict
+from pytest_calico_perf.model import Better, Cell, Mode, Outcome, Path, Verdict
 from tests.unit.gate.results import around, cell, result
 
 HOST = Cell("tcp", Path.HOST_TO_HOST, None)
@@ -177,6 +178,27 @@ def test_alarms_leave_the_family_of_those_that_come_after():
     # Judged again, a cell is held against the alarms of the others, not its own.
     assert judges.gate_for(last).comparisons == 1
     assert judges.gate.comparisons == len(cells)
+
+
+def deciding(text: str):
+    document = read(text, "prod.yaml")
+    return Judges([RuleJudge(Thresholds.read(document.data or {}, document), (), [BGP])], [BGP])
+
+
+def test_rounds_end_when_every_verdict_is_reached_those_of_a_mark_too():
+    measured = result(BGP, around(5e9), control=[5e9] * 10)
+    judges = deciding("tcp: {min: 4 Gbit/s}")
+    open_one = RatioTo(None, 1.0, Better.HIGHER, "ratio-to-host: 1.0", "test_own.py::test_mine")
+    assert judges.decided(measured, {}, 1.0)
+    assert not judges.decided(measured, {}, 1.0, [open_one])
+    assert not judges.decided(measured, {}, 0.01)
+
+
+def test_what_cannot_be_judged_ends_no_rounds():
+    measured = result(BGP, around(5e9))
+    assert not deciding("tcp: {ratio-to-host: 0.9}").decided(measured, {}, 1.0)
+    assert deciding("tcp: {ratio-to-host: 0.9, min: 4 Gbit/s}").decided(measured, {}, 1.0)
+    assert not deciding("").decided(measured, {}, 1.0)
 
 
 def test_limits_in_units_leave_the_family_as_it_is():
