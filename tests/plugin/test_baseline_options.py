@@ -20,7 +20,7 @@ SMALL = (
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "it cannot be read: No such file or directory"),
+        (None, "it cannot be read: No such file or directory; name a file that --calico-json*"),
         ("", "it is not JSON: *"),
         ("not json", "it is not JSON: *"),
         (json.dumps({"schema": 1}), "it is no record of ours: cluster: Field required; name a file that --calico-json*"),
