@@ -7,7 +7,7 @@ gate, as a user's would be: bringing the lab up takes two seconds of some thirty
   ways, and every cell against the last good run before it, at the default tolerance. All alarms are false.
 - `link`: after ten runs on a link of 300 Mbit/s, half of the campaigns find it 10 % slower, behind the lab's
   back (`tc qdisc change` while it is up: cluster file and fingerprint are as before), and half as it was.
-- `disturbed`: the same, but the last of the ten runs had 6 % less of the link than the others.
+- `disturbed`: the same, but the last of the ten runs had 4.5 % less of the link than the others.
 
     python benchmarks/lab_gate.py aa|link|disturbed [CAMPAIGNS [FOLDER]]
 
@@ -39,7 +39,7 @@ from pytest_calico_perf.verdict import Gate, losses, paired_estimate, within_tol
 HERE = FilePath(__file__).resolve().parent
 RATE = "LAB_GATE_LINK_RATE"  # bit/s, for the run's own process
 SLOWER = "270000000"
-DISTURBED = "282000000"
+DISTURBED = "286500000"  # tolerated, and so kept
 FIRST = 10  # runs on the link as it was, before anything is held against them
 GOOD = (Outcome.OK, Outcome.INCONCLUSIVE)
 ALARMS = (Outcome.SLOW, Outcome.REGRESSED)
