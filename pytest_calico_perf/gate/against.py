@@ -12,6 +12,7 @@ from pytest_calico_perf.gate.series import RATIO, VALUE, Series
 from pytest_calico_perf.model import Better, CellResult, Outcome
 from pytest_calico_perf.units import format_value
 from pytest_calico_perf.verdict import Gate, across_days
+from pytest_calico_perf.verdict.baseline import mean_of_run
 from pytest_calico_perf.verdict.decision import loss_at
 
 
@@ -55,15 +56,16 @@ def against(
                 planned=planned,
             )
         else:
-            lacking.append(f"{each.name} not compared: no control {'there' if now else 'in this run'}")
+            where = "there" if now else "in this run"
+            lacking.append(f"{each.name} not compared: no round with a control {where}")
     if not compared:
         return Outcome.INCONCLUSIVE, "a run without host-to-host control: there is no ratio to compare"
     value, ratio = compared.get(VALUE), compared.get(RATIO)
     first = value or ratio
     assert first
     outcome = across_days(first.outcome, ratio.outcome if ratio else None)
-    then = format_value(geometric_mean(earlier.samples.values()), result.unit)
-    now_text = format_value(geometric_mean(result.samples), result.unit)
+    then = format_value(centre(earlier.samples.values()), result.unit)
+    now_text = format_value(centre(result.samples), result.unit)
     parts = [f"{each.name} {found.text()}" for each, found in compared.items()]
     rounds = min(len(earlier.samples), len(result.samples))
     text = f"{now_text} against {then} of {past.label}: {'; '.join(parts + lacking)}"
@@ -91,10 +93,9 @@ def tolerated_loss(result: CellResult, request: Request) -> float:
     return loss_at(1 - tolerance if result.better is Better.HIGHER else 1 + tolerance, result.better)
 
 
-def geometric_mean(samples: Iterable[float]) -> float:
-    """What a comparison is about."""
-    logarithms = [math.log(sample) for sample in samples]
-    return math.exp(math.fsum(logarithms) / len(logarithms))
+def centre(samples: Iterable[float]) -> float:
+    """What a comparison is about: the geometric mean, without stalls (`verdict.baseline.run_mean`)."""
+    return math.exp(mean_of_run(tuple(samples)))
 
 
 def _hosts_lost_as_much(value: Comparison, ratio: Comparison, better: Better) -> bool:

@@ -156,7 +156,9 @@ class Baseline:
     def _of_another_place(self, there: EarlierRun) -> Verdict:
         """Earlier runs of this cluster there are, but no value of theirs can be compared."""
         assert self._here
-        foreign = differences(there.fingerprint.place, self._here.place) or ("one of them tells more",)
+        before, now = there.fingerprint.place, self._here.place
+        untold = [f"{field} is told by one of them only" for field in before.keys() ^ now.keys()]
+        foreign = differences(before, now) or sorted(untold)
         text = f"the run of {there.label} is of another place: {'; '.join(foreign)}"
         remedy = "compare what travels, the ratios to host-to-host: --calico-baseline-by=ratio"
         return self._verdict(there, Outcome.INCONCLUSIVE, f"{text}; {remedy}")
@@ -196,8 +198,10 @@ class Baseline:
     def _bases(self, result: CellResult) -> tuple[EarlierRun, ...]:
         """The run a cell is held against, if there is one."""
         comparable = [run for run in self._known_runs if not self._obstacle(run, result)]
-        if is_fact(result.cell) or not comparable or not self._series_of(result.cell):
-            return tuple(comparable[-1:])
+        if not comparable or not self._series_of(result.cell):
+            return ()
+        if is_fact(result.cell):
+            return (comparable[-1],)
         return (self._past_of(comparable, result).base,)
 
     def _level_notes(self, measured: Sequence[CellResult], gate: Gate) -> Iterator[str]:
@@ -250,12 +254,9 @@ class Baseline:
     def _past_of(self, comparable: Sequence[EarlierRun], result: CellResult) -> Past:
         """What the cell is held against: the file that was named, else what stands of the folder."""
         cell, series = result.cell, self._series_of(result.cell)
+        have = [each for each in series if each.of(result.by_round, result.control)] or series
         runs = self._past(result) if self._file else comparable
-        # A run that lost its control can be held against by value only; one before it may have both.
-        have = [each for each in series if each.of(result.by_round, result.control)]
-        whole = [run for run in runs if all(each.of_run(run, cell) for each in have)]
-        tolerance = self._request.tolerances.of(cell.probe)
-        return Past.of(whole or runs, cell, series, tolerance, self._file)
+        return Past.of(runs, cell, have, self._request.tolerances.of(cell.probe), self._file)
 
     def _verdict(
         self, base: EarlierRun, outcome: Outcome, message: str, *, compares: bool = False

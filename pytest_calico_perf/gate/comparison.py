@@ -91,7 +91,7 @@ class Comparison:
         elif self.history:
             what = "more would not decide it, since runs of this cell differ by as much"
         else:
-            what = "more would not decide it, a history would (--calico-baseline-dir)"
+            what = "more would not decide it, a history of three runs would (--calico-baseline-dir)"
         if self.judgement is not None and self.judgement.outcome is Outcome.REGRESSED:
             among = f"among {self.comparisons} comparisons " if self.comparisons > 1 else ""
             what += f": beyond what is tolerated, but {among}that may be chance"

@@ -24,11 +24,12 @@ def read_thresholds(given: Said | None, file: ClusterFile) -> Thresholds:
     if given is None:
         return Thresholds.read(file.thresholds or {}, file, "thresholds")
     document = load_fields(given.text)
-    if not document.data:
+    thresholds = Thresholds.read(document.data or {}, document)
+    if not thresholds.demand_anything:
         raise UsageProblem(
             "it demands nothing", where=given.text, remedy=f"write a threshold, or leave out {given.source}"
         )
-    return Thresholds.read(document.data, document)
+    return thresholds
 
 
 def read_expectations(
@@ -71,7 +72,7 @@ def _check_possible(expectation: Expectation, cells: Collection[Cell]) -> None:
             raise SettingProblem(
                 f"{expectation.text!r} needs {mode}, which this run does not measure",
                 where=EXPECT_FLAG,
-                remedy=f"measured are: {', '.join(modes)}",
+                remedy=f"measured are: {', '.join(modes) or 'hosts only'}",
             )
     if not any(expectation.of(cell) for cell in cells):
         probes, paths = (dict.fromkeys(str(word) for word in words) for words in _words(cells))

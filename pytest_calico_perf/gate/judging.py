@@ -65,10 +65,12 @@ class Judges:
     def settled(self, result: CellResult, verdicts: Sequence[Verdict]) -> CellResult:
         """The result with more verdicts, which are the last word on them."""
         told = with_verdicts(result, verdicts)
-        self._alarms[result.cell] = sum(
+        alarms = sum(
             verdict.compares and verdict.outcome in (Outcome.SLOW, Outcome.REGRESSED)
             for verdict in told.verdicts
         )
+        # Of several tests with marks of their own on one cell, those of the worst count.
+        self._alarms[result.cell] = max(alarms, self._alarms.get(result.cell, 0))
         return told
 
     def verdicts(
@@ -105,7 +107,7 @@ class Judges:
 
 def with_verdicts(result: CellResult, verdicts: Sequence[Verdict]) -> CellResult:
     """The result with more verdicts. Only one that was measured whole can have any."""
-    told = (*result.verdicts, *(verdict for verdict in verdicts if verdict not in result.verdicts))
+    told = tuple(dict.fromkeys((*result.verdicts, *verdicts)))
     if not told:
         return result
     return replace(result, verdicts=told, outcome=_worst(told), reason=_reason(told))

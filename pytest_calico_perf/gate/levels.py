@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_calico_perf.gate import history
-from pytest_calico_perf.gate.against import geometric_mean, tolerated_loss
+from pytest_calico_perf.gate.against import centre, tolerated_loss
 from pytest_calico_perf.gate.earlier import EarlierRun
 from pytest_calico_perf.gate.request import Request
 from pytest_calico_perf.gate.series import Series
 from pytest_calico_perf.model import Better, CellResult, Outcome
 from pytest_calico_perf.units import format_percent
-from pytest_calico_perf.verdict import Gate
+from pytest_calico_perf.verdict import MINIMUM_ROUNDS, Gate
 from pytest_calico_perf.verdict.decision import ratio_at
 
 
@@ -22,7 +22,10 @@ def by_levels(
 
     Levels are known from several runs, and Otava tests whether they differ at all: there is no noise floor.
     """
-    outcome, texts = Outcome.OK, []
+    if len(result.samples) < MINIMUM_ROUNDS:
+        rounds = f"{len(result.samples)} round{'' if len(result.samples) == 1 else 's'}"
+        return Outcome.INCONCLUSIVE, f"{rounds} in this run, at least {MINIMUM_ROUNDS} are needed"
+    outcome, texts, lacking = Outcome.OK, list[str](), list[str]()
     tolerated = format_percent(request.tolerances.of(result.cell.probe))
     for each in series:
         runs, found = _change(each, past, result, gate)
@@ -31,9 +34,11 @@ def by_levels(
             texts.append(f"{_text(each, runs, found, result.better)}, tolerated {tolerated}")
         elif found is not None:
             texts.append(f"{each.name} without a lasting loss of more than {tolerated}")
+        else:
+            lacking.append(f"{each.name} not compared: too few runs with a control, this one included")
     if not texts:
-        outcome, texts = Outcome.INCONCLUSIVE, ["too few runs with a host-to-host control"]
-    text = f"{'; '.join(texts)}; {len(past) + 1} runs"
+        outcome = Outcome.INCONCLUSIVE
+    text = f"{'; '.join(texts + lacking)}; {len(past) + 1} runs"
     if outcome is Outcome.REGRESSED:
         text += "; if that was wanted, remove the older records from the folder"
     return outcome, text
@@ -57,7 +62,7 @@ def _change(
     now = series.of(result.by_round, result.control)
     if not now or len(runs) + 1 < history.MINIMUM_RUNS:
         return runs, None
-    values = [*(geometric_mean(series.of_run(run, result.cell)) for run in runs), geometric_mean(now)]
+    values = [*(centre(series.of_run(run, result.cell)) for run in runs), centre(now)]
     return runs, history.change(values, result.better, gate)
 
 

@@ -10,13 +10,10 @@ from pytest_calico_perf.gate.earlier import EarlierRun
 from pytest_calico_perf.gate.fingerprint import differences
 from pytest_calico_perf.gate.series import Series
 from pytest_calico_perf.model import Cell
-from pytest_calico_perf.verdict import last_standing
+from pytest_calico_perf.verdict import MINIMUM_ROUNDS, last_standing
 from pytest_calico_perf.verdict.baseline import MINIMUM_RUNS as MINIMUM_DAYS
 from pytest_calico_perf.verdict.baseline import mean_of_run
-
-# What lies further back says what the cluster was like then. And so long do disturbed runs, where they are
-# more than one in ten, make the gate dull.
-_DAYS = 20
+from pytest_calico_perf.verdict.standing import RUNS
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Past:
     ) -> Past:
         """The last run that stands is the baseline; it and those before it say how days differ.
 
-        Those in doubt say so only where others are too few to.
+        Of runs that lost rounds, or their control, none is a baseline while another has enough of all series.
 
         Args:
             runs: Those of the folder, in order of time, each with comparable samples of the cell; at least
@@ -62,9 +59,11 @@ class Past:
             tolerance: Tolerated loss that was asked for, as a fraction.
             file: The run to be held against, whatever the folder says.
         """
+        whole = [run for run in runs if all(len(each.of_run(run, cell)) >= MINIMUM_ROUNDS for each in series)]
+        runs = whole or runs
         means = [[_mean(each, run, cell) for run in runs] for each in series]
         last = last_standing(means, runs[-1].cells[cell].better, tolerance) if runs else -1
-        until = runs[: last + 1] if last + 1 >= MINIMUM_DAYS else runs
+        until = runs[: last + 1]
         if file is not None:
             return cls(file, _days(file, until))
         return cls(runs[last], _days(runs[last], until), len(runs) - 1 - last)
@@ -73,7 +72,7 @@ class Past:
 def _days(base: EarlierRun, runs: Sequence[EarlierRun]) -> tuple[EarlierRun, ...]:
     """The newest runs on the baseline's software, where there are three: an upgrade is no scatter of days."""
     alike = [run for run in runs if not differences(run.fingerprint.software, base.fingerprint.software)]
-    return tuple((alike if len(alike) >= MINIMUM_DAYS else runs)[-_DAYS:])
+    return tuple((alike if len(alike) >= MINIMUM_DAYS else runs)[-RUNS:])
 
 
 def _mean(series: Series, run: EarlierRun, cell: Cell) -> float:

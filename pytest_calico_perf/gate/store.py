@@ -51,8 +51,7 @@ class Store:
 
     def runs_at(self, here: Fingerprint) -> tuple[EarlierRun, ...]:
         """The good runs at a place, in order of time."""
-        runs = self._runs.get(here.key, ())
-        return tuple(run for run in runs if run.fingerprint.place == here.place and _is_good(run))
+        return tuple(run for run in self.candidates if run.fingerprint.place == here.place)
 
     @property
     def candidates(self) -> tuple[EarlierRun, ...]:

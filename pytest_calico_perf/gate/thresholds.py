@@ -70,6 +70,11 @@ class Thresholds:
 
     entries: tuple[Entry, ...] = ()
 
+    @property
+    def demand_anything(self) -> bool:
+        """Whether there is a demand among the entries, and not only what takes one back."""
+        return any(entry.rule for entry in self.entries)
+
     @classmethod
     def read(cls, written: Mapping[str, Any], document: Document, *above: str) -> Self:
         """Check what a file says.

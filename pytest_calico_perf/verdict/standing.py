@@ -12,6 +12,8 @@ from pytest_calico_perf.verdict.decision import loss_at
 # In median distances from the median; of normal ones one in forty is so far out on either side. Not in
 # standard deviations: a loss in three of nine runs would be one day's difference among others by those.
 _FAR = 3.0
+# So many runs tell what is usual, and how days differ; those before say how the cluster was then.
+RUNS = 20
 
 
 def stands(means: Sequence[float], better: Better, tolerance: float) -> bool:
@@ -23,7 +25,7 @@ def stands(means: Sequence[float], better: Better, tolerance: float) -> bool:
     passed over, until they are as many as the others: that is the usual then.
 
     So is one that is better by as much and alone in that: held against a lucky day, every usual one is slow.
-    The next run that is as good confirms it.
+    The next run that is as good confirms it, and what is usual is told by the runs from there on.
 
     Args:
         means: Of each run the mean of the logarithms of its samples, in order of time; one at least.
@@ -31,21 +33,31 @@ def stands(means: Sequence[float], better: Better, tolerance: float) -> bool:
         tolerance: Tolerated loss that was asked for, as a fraction (not the noise floor: before many runs are
             known, that hides what it is to tell).
     """
-    *before, last = means
+    tolerated = loss_at(1 - tolerance if better is Better.HIGHER else 1 + tolerance, better)
+    sign = -1.0 if better is Better.HIGHER else 1.0
+    losses = [sign * mean for mean in means[-RUNS - 1 :]]
+    before = _since_last_gain(losses[:-1], tolerated)
     if not before:
         return True
+    side = _side(losses[-1], before, tolerated)
+    return side == 0 or (side < 0 and _side(before[-1], before, tolerated) < 0)
+
+
+def _since_last_gain(losses: Sequence[float], tolerated: float) -> Sequence[float]:
+    """Those from the last run on that was better than usual, and whose next one was, too."""
+    first = 0
+    for place in range(1, len(losses) - 1):
+        before = losses[first:place]
+        if before and all(_side(loss, before, tolerated) < 0 for loss in losses[place : place + 2]):
+            first = place
+    return losses[first:]
+
+
+def _side(loss: float, before: Sequence[float], tolerated: float) -> int:
+    """1 for worse than what is usual before, -1 for better, 0 for neither."""
     usual = statistics.median(before)
-    days = statistics.median(abs(mean - usual) for mean in before)
-    tolerated = loss_at(1 - tolerance if better is Better.HIGHER else 1 + tolerance, better)
-    limit = max(tolerated, _FAR * days)
-    sign = -1.0 if better is Better.HIGHER else 1.0
-
-    def loss(mean: float) -> float:
-        return sign * (mean - usual)
-
-    if loss(last) > limit:
-        return False
-    return loss(last) >= -limit or loss(before[-1]) < -limit
+    limit = max(tolerated, _FAR * statistics.median(abs(each - usual) for each in before))
+    return (loss > usual + limit) - (loss < usual - limit)
 
 
 def last_standing(series: Sequence[Sequence[float]], better: Better, tolerance: float) -> int:

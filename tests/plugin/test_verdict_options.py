@@ -206,7 +206,7 @@ def test_a_file_of_thresholds_stands_in_for_those_of_the_cluster_file(
     assert "bgp <= ipip" in other  # an expectation is none
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "{}\n"])
+@pytest.mark.parametrize("text", ["", "# nothing\n", "{}\n", "tcp: {}\n", "tcp: {min: null}\n"])
 def test_a_file_of_thresholds_that_demands_nothing_is_no_gate(suite, pytester: pytest.Pytester, text) -> None:
     Path(pytester.path, "limits.yaml").write_text(text)
     usage_error(

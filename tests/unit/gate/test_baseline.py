@@ -521,11 +521,61 @@ def test_a_run_that_lost_its_control_gives_way_to_one_that_has_it(tmp_path) -> N
     assert verdict.rule.startswith("baseline 20261008")
 
 
+def test_a_control_of_one_round_is_none(tmp_path) -> None:
+    folder = history(tmp_path / "runs", 8)
+    newest = record(300, control={3: 17e9}, started="2026-11-01T10:00:00+00:00")
+    written(opened(folder=folder).file_for(newest), newest)
+    verdict = only(opened(folder=folder), result(IPIP, 50, host_factor=1.25))
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.rule.startswith("baseline 20261008")
+
+
+def test_a_run_of_few_rounds_does_not_blind_those_after_it(tmp_path) -> None:
+    folder = history(tmp_path / "runs", 8)
+    short = record(300, rounds=3, started="2026-11-01T10:00:00+00:00")
+    written(opened(folder=folder).file_for(short), short)
+    assert only(opened(folder=folder), result(BGP, 50, 0.8)).outcome is Outcome.REGRESSED
+
+
+def test_a_loss_in_doubt_is_not_taken_for_how_days_differ(tmp_path) -> None:
+    for number, levels in enumerate(([1.0, 1.0], [1.0, 1.0, 0.93], [1.0, 1.0, 0.93, 0.93])):
+        folder = history(tmp_path / str(number), len(levels), levels=levels)
+        assert only(opened(folder=folder), result(BGP, 50, 0.88)).outcome is Outcome.REGRESSED
+
+
+def test_runs_of_this_place_are_found_whatever_their_folder_is_called(tmp_path) -> None:
+    folder = history(tmp_path / "runs", 3)
+    (place,) = folder.iterdir()
+    place.rename(folder / "lab-000000000000")
+    assert only(opened(folder=folder), result(BGP, 50, 0.8)).outcome is Outcome.REGRESSED
+
+
+def test_a_place_that_only_one_of_the_two_tells_of_is_said(tmp_path) -> None:
+    folder = history(tmp_path / "runs", 2)
+    message = only(opened(folder=folder, facts={"link_rate": 1e9}), result(BGP, 50)).message
+    assert "is of another place: link rate is told by one of them only; compare what travels" in message
+
+
+def test_by_ratio_nothing_is_said_of_a_run_that_only_hosts_have(tmp_path) -> None:
+    folder = history(tmp_path / "runs", 8)
+    newest = record(300, facts={"mtu": 1400}, control={}, started="2026-11-01T10:00:00+00:00")
+    written(opened(folder=folder).file_for(newest), newest)
+    results = [result(HOST, 50), result(BGP, 50), result(IPIP, 50)]
+    assert not any("MTU" in note for note in opened(folder=folder, by=By.RATIO).notes(results, GATE))
+
+
+def test_values_are_told_without_the_stall_that_is_left_out_of_the_comparison(tmp_path) -> None:
+    calm = result(BGP, 50, noise=0.002, rounds=6)
+    stalled = dataclasses.replace(calm, samples=(calm.samples[0] / 3, *calm.samples[1:]))
+    baseline = opened(folder=history(tmp_path / "runs", 8, noise=0.002))
+    assert only(baseline, stalled).message.startswith("15.0 Gbit/s against 15.")
+
+
 def test_a_ratio_that_cannot_be_compared_is_said(tmp_path) -> None:
     baseline = opened(folder=history(tmp_path / "runs", 8))
     verdict = only(baseline, dataclasses.replace(result(IPIP, 50), control={}))
     assert verdict.outcome is Outcome.OK
-    assert "ratio to host-to-host not compared: no control in this run" in verdict.message
+    assert "ratio to host-to-host not compared: no round with a control in this run" in verdict.message
 
 
 def test_a_baseline_of_too_few_rounds_says_that_more_of_this_run_will_not_do(tmp_path) -> None:

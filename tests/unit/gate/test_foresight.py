@@ -9,7 +9,7 @@ from pytest_calico_perf.gate.comparison import Tolerances
 from pytest_calico_perf.gate.request import By, Decides, Request
 from pytest_calico_perf.model import Cell, Mode, Path
 from pytest_calico_perf.verdict import Gate
-from tests.unit.gate.earlier_runs import BGP, HOST, IPIP, PROFILE, history, record, written
+from tests.unit.gate.earlier_runs import BGP, HOST, IPIP, PROFILE, history, opened, record, result, written
 
 GATE = Gate(comparisons=5)
 
@@ -43,6 +43,15 @@ def test_runs_in_doubt_are_told_of(tmp_path) -> None:
     assert source.endswith(
         ".json of 2026-10-08 10:00 UTC (2 later runs in doubt), the last but 2 of 10 good runs"
     )
+
+
+def test_it_is_the_run_that_will_be_held_against(tmp_path) -> None:
+    folder = history(tmp_path / "runs", 8)
+    newest = record(300, control={}, started="2026-11-01T10:00:00+00:00")
+    written(opened(folder=folder).file_for(newest), newest)
+    (verdict,) = opened(folder=folder).judge(result(IPIP, 50), {}, GATE)
+    _, source = foreseen(IPIP, folder=folder)
+    assert verdict.rule.removeprefix("baseline ") in source
 
 
 def test_the_noise_floor_of_a_history_where_it_is_wider(tmp_path) -> None:

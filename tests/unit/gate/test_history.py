@@ -133,6 +133,17 @@ def test_with_fewer_than_ten_runs_the_last_good_one_decides_and_that_is_said(tmp
 
 
 @with_otava
+def test_few_rounds_decide_nothing_by_history_either(tmp_path) -> None:
+    folder = history(tmp_path / "runs", 12)
+    baseline = opened(folder=folder, decides=Decides.HISTORY)
+    (verdict,) = baseline.judge(result(BGP, 50, 0.5, rounds=1), {}, GATE)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "1 round in this run, at least 6 are needed" in verdict.message
+    (valued,) = baseline.judge(result(BGP, 50, control={}), {}, GATE)
+    assert "ratio to host-to-host not compared: too few runs with a control" in valued.message
+
+
+@with_otava
 def test_change_points_are_shown_whatever_the_gate_is(tmp_path) -> None:
     folder = history(tmp_path / "runs", 16, levels=[1.0] * 12 + [0.88] * 4)
     *_, note = opened(folder=folder).notes([result(BGP, 50, 0.88)], GATE)

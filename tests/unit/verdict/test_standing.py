@@ -75,13 +75,28 @@ def test_a_run_disturbed_by_something_else_does_not_hide_what_comes_after_it():
     assert outcomes(changing_level(levels))[-3:] == [BAD] * 3
 
 
+def test_a_loss_is_told_of_run_after_run_and_not_only_once():
+    """One that rounds this noisy cannot prove; held against the run before, it would be `ok` from the second on."""
+    slower = outcomes(changing_level([1.0] * 12 + [0.91] * 4, noise=0.03))[-4:]
+    assert GOOD not in slower
+
+
 def test_a_lucky_run_makes_no_usual_one_look_slow():
     assert BAD not in outcomes(changing_level([1.0] * 10 + [1.08] + [1.0] * 5))
 
 
-def test_a_gain_that_lasts_is_the_level_that_a_loss_is_told_from():
-    after = outcomes(changing_level([1.0] * 12 + [1.25] * 12 + [1.0]))
-    assert after[-1] is not GOOD
+@pytest.mark.parametrize("level", [1.0, 1.1])
+@pytest.mark.parametrize("runs", [5, 12])
+def test_a_gain_that_lasts_is_the_level_that_a_loss_is_told_from(runs, level):
+    after = outcomes(changing_level([1.0] * 15 + [1.25] * runs + [level] * 4))[-4:]
+    assert GOOD not in after
+
+
+def test_what_is_usual_begins_anew_where_a_gain_was_confirmed():
+    gained = (*QUIET, *[1.25] * 3)
+    assert standing(*gained, 1.0) == 8
+    assert standing(*gained, 1.0, 1.0) == 8
+    assert standing(*QUIET, 1.25, 1.0) == 7
 
 
 def test_a_loss_that_was_not_proven_at_first_is_told_of_again():
