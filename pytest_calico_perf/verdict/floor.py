@@ -8,6 +8,7 @@ with a probability of 95 %, and at which nothing is found where nothing is.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 
 from pytest_calico_perf.model import Better
@@ -22,8 +23,11 @@ POWER = 0.96
 # A spread seen in a few rounds is itself uncertain, most of all where the worst is rare. The floor rests on
 # the upper end of a one-sided 99 % interval for it.
 _ASSURANCE = 0.99
-# So many runs can spare the loudest of them: it says what something else did in that minute.
+_LOUD = 0.95
+# Of so many runs one that is louder than the usual one by so many times tells of something else that ran in
+# that minute, and not of this cluster's rounds.
 _CAN_SPARE_ONE = 10
+_FAR_LOUDER = 8.0
 
 
 def floor_from_pairs(
@@ -84,12 +88,16 @@ def floor_from_history(
     usable = [[math.log(sample) for sample in run] for run in history if len(run) >= 2]
     if between is None or not usable or rounds < 2:
         return None
-    known = [(run_mean(run), len(run)) for run in usable]
-    freedom = sum(mean.degrees for mean, _ in known)
-    variances = sorted(mean.error**2 * n for mean, n in known)
-    pooled = math.fsum(mean.error**2 * n * mean.degrees for mean, n in known) / freedom
-    # A run to come may have a stall too small to be left out, as the loudest of those before have.
-    loud = variances[-2 if len(variances) >= _CAN_SPARE_ONE else -1]
+    # Variance of a round and its degrees of freedom, per run, the loudest last.
+    means = [(run_mean(run), len(run)) for run in usable]
+    runs = sorted((mean.error**2 * rounds_of, mean.degrees) for mean, rounds_of in means)
+    usual = statistics.median(variance for variance, _ in runs)
+    if len(runs) >= _CAN_SPARE_ONE and runs[-1][0] > _FAR_LOUDER**2 * usual > 0:
+        runs.pop()
+    freedom = sum(degrees for _, degrees in runs)
+    pooled = math.fsum(variance * degrees for variance, degrees in runs) / freedom
+    # A run to come may have a stall too small to be left out: as the loudest twentieth of those before.
+    loud, _ = runs[math.ceil(_LOUD * len(runs)) - 1]
     within = 2 * max(pooled * _upper(freedom), loud) / rounds
     days = math.sqrt(2) * between.deviation
     return max(

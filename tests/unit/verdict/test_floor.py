@@ -69,6 +69,15 @@ def test_history_of_days():
     assert floor_from_history(restless.tolist(), 10, LOWER) > 0.25
 
 
+def test_one_run_that_something_else_disturbed_does_not_widen_it_either():
+    """Its rounds scatter ten times as much, and its mean is off."""
+    runs = 287e6 * np.exp(np.random.default_rng(5).normal(0, 0.002, (12, 6)))
+    disturbed = runs.copy()
+    disturbed[7] *= np.exp(np.random.default_rng(6).normal(-0.06, 0.04, 6))
+    quiet, loud = (floor_from_history(each.tolist(), 6, HIGHER) for each in (runs, disturbed))
+    assert loud < 2 * quiet < 0.03
+
+
 def test_a_stall_in_some_runs_of_a_history_does_not_widen_the_floor():
     """As measured on the lab under load: one of six rounds lost a fifth, in one run of five."""
     runs = 287e6 * np.exp(np.random.default_rng(5).normal(0, 0.002, (30, 6)))
