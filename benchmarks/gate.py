@@ -2,7 +2,7 @@
 
     python benchmarks/gate.py [CAMPAIGNS]
 
-Seeded: the same CAMPAIGNS (default 4000, of 30 cells each) print the same figures. Takes a quarter of an
+Seeded: the same CAMPAIGNS (default 4000, of 30 cells each) print the same figures. Takes half an
 hour or so.
 """
 
