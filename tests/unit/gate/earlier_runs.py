@@ -11,6 +11,7 @@ from pytest_calico_perf.gate.baseline import Baseline
 from pytest_calico_perf.gate.request import Request
 from pytest_calico_perf.model import Better, Cell, CellResult, Mode, Outcome, Path, RunRecord, Unit
 from pytest_calico_perf.report import records
+from pytest_calico_perf.verdict import Gate
 
 HOST = Cell("tcp", Path.HOST_TO_HOST, None)
 BGP = Cell("tcp", Path.POD_TO_POD, Mode.BGP)
@@ -26,6 +27,13 @@ FACTS = {
     "mtu": 1500,
     "pools": [{"mode": "bgp", "pod_mtu": 1500}, {"mode": "ipip", "pod_mtu": 1480}],
 }
+NODE3 = {
+    "nodes": [
+        {"name": name, "kernel": "Linux 6.18.0", "cpu": "EPYC", "cpus": 2} for name in ("node1", "node3")
+    ],
+    "pair": ["node1", "node3"],
+}
+GATE = Gate(comparisons=5)
 PROFILE = {"name": "quick", "rounds": 10, "probes": {"tcp": {"command": "iperf3 -t 1", "rounds": 10}}}
 
 
@@ -93,6 +101,11 @@ def history(folder: FilePath, runs: int, *, levels=None, days=0.005, seed=100, *
         assert path is not None
         written(path, run)
     return folder
+
+
+def only(baseline: Baseline, current: CellResult):
+    (verdict,) = baseline.judge(current, {}, GATE)
+    return verdict
 
 
 def tampered(path: FilePath, change) -> FilePath:

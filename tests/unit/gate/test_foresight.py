@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pytest_calico_perf.gate.baseline import Baseline
 from pytest_calico_perf.gate.comparison import Tolerances
 from pytest_calico_perf.gate.request import By, Decides, Request
 from pytest_calico_perf.model import Cell, Mode, Path
-from pytest_calico_perf.verdict import Gate
-from tests.unit.gate.earlier_runs import BGP, HOST, IPIP, PROFILE, history, opened, record, result, written
-
-GATE = Gate(comparisons=5)
+from tests.unit.gate.earlier_runs import (
+    BGP,
+    GATE,
+    HOST,
+    IPIP,
+    PROFILE,
+    history,
+    opened,
+    record,
+    result,
+    written,
+)
 
 
 def foreseen(cell=BGP, profile=PROFILE, **request) -> tuple[str, str]:
     return Baseline(Request(**request), "lab").foreseen(cell, profile, GATE)
-
-
-@pytest.fixture
-def last_week(tmp_path):
-    return written(tmp_path / "last-week.json", record(seed=1))
 
 
 def test_a_file_and_the_tolerance_asked_for(last_week) -> None:
