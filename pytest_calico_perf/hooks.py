@@ -27,7 +27,7 @@ from pytest_calico_perf.report.lines import write
 from pytest_calico_perf.report.references import Reference
 from pytest_calico_perf.report.table import comparison, notes, tally
 from pytest_calico_perf.session import Session
-from pytest_calico_perf.units import format_duration, format_percent
+from pytest_calico_perf.units import format_count, format_duration, format_percent
 
 
 def refuse_what_spoils(config: pytest.Config) -> None:
@@ -142,7 +142,7 @@ class ReportHooks:
         if plan.cells:
             if self._config.option.calico_explain:
                 return [*lines, *self._unwritten()]
-            what = f"{_count(len(plan.cells), 'cell')} in {_count(len(plan.blocks), 'block')}"
+            what = f"{format_count(len(plan.cells), 'cell')} in {format_count(len(plan.blocks), 'block')}"
             return [*lines, f"calico-perf: {what} will take {_about(plan)}"]
         return [*lines, "calico-perf: no test here measures a cell; " + self._advice()]
 
@@ -151,7 +151,7 @@ class ReportHooks:
         if self._diagnoses:
             where = f"{settings.cluster_file.name} ({settings.cluster_file.source})"
             return [f"calico-perf: diagnosis of {', '.join(settings.modes)} on cluster {where}"]
-        cells = _count(len(session.possible), "cell")
+        cells = format_count(len(session.possible), "cell")
         explains = self._config.option.calico_explain
         how_long = "nothing is measured" if explains else _about(session.whole_plan)
         return [
@@ -328,10 +328,6 @@ class ReportHooks:
         if cells:
             cells[1] = html.test_id_cell(report.nodeid)
             cells[2:2] = html.row_cells(getattr(report, "calico_result", None))
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _about(plan: Plan) -> str:

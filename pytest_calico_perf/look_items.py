@@ -18,6 +18,7 @@ from pytest_calico_perf.report.doctor import closing, examined
 from pytest_calico_perf.report.junit import properties
 from pytest_calico_perf.report.table import notes
 from pytest_calico_perf.session import Session
+from pytest_calico_perf.units import format_count
 
 _FILE = "calico-diagnose"  # what stands where tests have the name of their file
 _WIDTH = 110  # columns of the text in reports
@@ -66,8 +67,7 @@ class LookHooks:
 
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> str:
         """What will be done."""
-        paths = f"{len(items)} path{'' if len(items) == 1 else 's'}"
-        return f"calico-perf: {paths} to look at; nothing is measured"
+        return f"calico-perf: {format_count(len(items), 'path')} to look at; nothing is measured"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:

@@ -24,7 +24,7 @@ from pytest_calico_perf.probes.iperf3 import Tcp
 from pytest_calico_perf.probes.link import Link
 from pytest_calico_perf.probes.ping import Ping
 from pytest_calico_perf.probes.udp import Udp
-from pytest_calico_perf.units import format_percent, parse_rate
+from pytest_calico_perf.units import format_count, format_percent, parse_rate
 from pytest_calico_perf.verdict import MINIMUM_ROUNDS
 
 PUBLISHED_PATHS = (Path.HOST_TO_HOST, Path.HOST_TO_POD, Path.POD_TO_POD)
@@ -66,7 +66,7 @@ class Profile:
     def rounds_text(self) -> str:
         """For people: `6 rounds`, `1 round, tcp 10`, `at most 10 rounds, until known to 2 %`."""
         own = "".join(f", {name} {rounds}" for name, rounds in self.own_rounds.items())
-        text = f"{self.rounds} round{'' if self.rounds == 1 else 's'}{own}"
+        text = f"{format_count(self.rounds, 'round')}{own}"
         if self.precision is None or not self.adaptive:
             return text
         return f"at most {text}, until known to {format_percent(self.precision)}"

@@ -148,6 +148,11 @@ def format_percent(fraction: float) -> str:
     return f"{fraction * 100:.3g} %"
 
 
+def format_count(number: int, thing: str) -> str:
+    """How many of a thing, in words: `1 round`, `6 rounds`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def parse_rate(text: str) -> float:
     """A rate such as `200 Mbit/s` in bit/s.
 

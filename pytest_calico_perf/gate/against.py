@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 
 from pytest_calico_perf.gate.comparison import Comparison, compare
+from pytest_calico_perf.gate.earlier import EarlierRun
 from pytest_calico_perf.gate.past import Past
 from pytest_calico_perf.gate.request import Request
 from pytest_calico_perf.gate.series import RATIO, VALUE, Series
 from pytest_calico_perf.model import Better, CellResult, Outcome
-from pytest_calico_perf.units import format_value
+from pytest_calico_perf.units import format_count, format_value
 from pytest_calico_perf.verdict import Gate, across_days
 from pytest_calico_perf.verdict.baseline import mean_of_run
 from pytest_calico_perf.verdict.decision import loss_at
@@ -69,7 +70,7 @@ def against(
     parts = [f"{each.name} {found.text()}" for each, found in compared.items()]
     rounds = min(len(earlier.samples), len(result.samples))
     text = f"{now_text} against {then} of {past.label}: {'; '.join(parts + lacking)}"
-    text += f"; {rounds} round{'' if rounds == 1 else 's'}"
+    text += f"; {format_count(rounds, 'round')}"
     if value and ratio and _hosts_lost_as_much(value, ratio, result.better):
         text += "; hosts lost as much, so look at link and machines, not at the mode"
     open_ones = (each for each in compared.values() if each.outcome is Outcome.INCONCLUSIVE)
@@ -78,12 +79,12 @@ def against(
     return outcome, text
 
 
-def fact_against(past: Past, result: CellResult, request: Request) -> tuple[Outcome, str]:
+def fact_against(base: EarlierRun, result: CellResult, request: Request) -> tuple[Outcome, str]:
     """A link's speed is read, not sampled: it is what it was, or it is not."""
-    before, now = next(iter(past.base.cells[result.cell].samples.values())), result.samples[0]
+    before, now = next(iter(base.cells[result.cell].samples.values())), result.samples[0]
     sign = -1.0 if result.better is Better.HIGHER else 1.0
     worse = sign * math.log(now / before) > tolerated_loss(result, request)
-    text = f"{format_value(now, result.unit)}, and {format_value(before, result.unit)} on {past.base.label}"
+    text = f"{format_value(now, result.unit)}, and {format_value(before, result.unit)} on {base.label}"
     return Outcome.REGRESSED if worse else Outcome.OK, text
 
 

@@ -13,7 +13,6 @@ from pytest_calico_perf.gate.baseline_notes import some, what_differs, what_is_m
 from pytest_calico_perf.gate.earlier import EarlierRun, read_run
 from pytest_calico_perf.gate.fingerprint import ClusterFacts, Fingerprint, differences
 from pytest_calico_perf.gate.foresight import Prospect
-from pytest_calico_perf.gate.history import INSTALL
 from pytest_calico_perf.gate.levels import by_levels, changes
 from pytest_calico_perf.gate.past import Past
 from pytest_calico_perf.gate.request import FILE_FLAG, FOLDER_FLAG, GATE_FLAG, By, Decides, Request
@@ -38,11 +37,8 @@ class Baseline:
     def __init__(self, request: Request, cluster: str) -> None:
         self._request = request
         if request.decides is Decides.HISTORY and not history.available():
-            raise SettingProblem(
-                "needs Apache Otava, which is not installed",
-                where=GATE_FLAG,
-                remedy=INSTALL,
-            )
+            what = "needs Apache Otava, which is not installed"
+            raise SettingProblem(what, where=GATE_FLAG, remedy=history.INSTALL)
         self._file = read_run(request.file) if request.file else None
         self._store = Store(request.folder, cluster) if request.folder else None
         self._cluster = cluster
@@ -69,11 +65,10 @@ class Baseline:
         self._commands = {name: str(probe["command"]) for name, probe in probes.items()}
         self._rounds = {name: int(probe.get("rounds", 0)) for name, probe in probes.items()}
         if self._store:
-            self._runs = self._store.runs_at(here)
-            elsewhere = () if self._runs else self._store.candidates
-            if self._request.by is By.RATIO:
-                self._runs = self._runs or elsewhere
-            self._elsewhere = elsewhere[-1] if elsewhere else None
+            anywhere = self._store.candidates
+            # Ratios travel: by them, runs of every place count.
+            self._runs = anywhere if self._request.by is By.RATIO else self._store.runs_at(here)
+            self._elsewhere = anywhere[-1] if anywhere and not self._runs else None
         if self._file and self._request.by is By.VALUE:
             foreign = differences(self._file.fingerprint.place, here.place)
             if foreign:
@@ -107,6 +102,11 @@ class Baseline:
         demand, source = prospect.against(runs, candidates, self._request, gate)
         return demand, f"{FILE_FLAG if self._file else FOLDER_FLAG}: {source}"
 
+    @property
+    def by_rounds(self) -> bool:
+        """Change points are a matter of runs: more rounds of this one hardly change what they say."""
+        return self._request.decides is Decides.BASELINE
+
     def comparisons(self, cells: Collection[Cell]) -> int:
         """How many comparisons are planned: of each cell its value, and its ratio where it can have one."""
         return sum(len(self._series_of(cell)) for cell in cells if not is_fact(cell))
@@ -135,16 +135,15 @@ class Baseline:
             return ()
         if not known:
             return (self._of_another_place(self._elsewhere),) if self._elsewhere else ()
-        obstacles = [self._obstacle(run, result) for run in known]
-        comparable = [run for run, obstacle in zip(known, obstacles, strict=True) if not obstacle]
+        comparable = self._comparable(result)
         if not comparable:
-            return (self._verdict(known[-1], Outcome.INCONCLUSIVE, obstacles[-1]),)
+            return (self._verdict(known[-1], Outcome.INCONCLUSIVE, self._obstacle(known[-1], result)),)
         if is_fact(result.cell):
-            past = Past(comparable[-1], ())
-            return (self._verdict(past.base, *fact_against(past, result, self._request)),)
+            base = comparable[-1]
+            return (self._verdict(base, *fact_against(base, result, self._request)),)
         runs = self._past(result)
         if self._request.decides is Decides.HISTORY and len(runs) + 1 >= history.MINIMUM_RUNS:
-            outcome, text = by_levels(runs, result, series, self._request, gate)
+            outcome, text = by_levels(runs, result, series, self._request, gate, share=share)
             return (Verdict(f"history {self._request.folder}", GATE_FLAG, outcome, text, compares=True),)
         past = self._past_of(comparable, result)
         planned = self._rounds.get(result.cell.probe, 0)
@@ -172,9 +171,9 @@ class Baseline:
         """
         if self._here is None or self._request.by is By.RATIO or is_fact(result.cell):
             return ()
-        known = [run for run in self._known_runs if not self._obstacle(run, result)]
         return tuple(
-            PastValue(run.label, summarize(tuple(run.cells[result.cell].samples.values()))) for run in known
+            PastValue(run.label, summarize(tuple(run.cells[result.cell].samples.values())))
+            for run in self._comparable(result)
         )
 
     def notes(self, results: Sequence[CellResult], gate: Gate) -> tuple[str, ...]:
@@ -197,7 +196,7 @@ class Baseline:
 
     def _bases(self, result: CellResult) -> tuple[EarlierRun, ...]:
         """The run a cell is held against, if there is one."""
-        comparable = [run for run in self._known_runs if not self._obstacle(run, result)]
+        comparable = self._comparable(result)
         if not comparable or not self._series_of(result.cell):
             return ()
         if is_fact(result.cell):
@@ -208,7 +207,8 @@ class Baseline:
         pasts = [(result, self._past(result)) for result in measured if not is_fact(result.cell)]
         long = [(result, past) for result, past in pasts if len(past) + 1 >= history.MINIMUM_RUNS]
         if long and not history.available():
-            yield f"change points in the history were not looked for: that needs Apache Otava ({INSTALL})"
+            what = "change points in the history were not looked for: that needs Apache Otava"
+            yield f"{what} ({history.INSTALL})"
             return
         lines: list[str] = []
         for result, past in long:
@@ -246,6 +246,10 @@ class Baseline:
             or unlike(run.cells[cell], result)
             or other_command(run, cell.probe, self._commands.get(cell.probe, ""))
         )
+
+    def _comparable(self, result: CellResult) -> tuple[EarlierRun, ...]:
+        """Those of the known runs that it can be held against."""
+        return tuple(run for run in self._known_runs if not self._obstacle(run, result))
 
     def _past(self, result: CellResult) -> tuple[EarlierRun, ...]:
         """The runs of the folder that measured this cell as this run does, in order of time."""

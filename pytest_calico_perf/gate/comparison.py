@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from pytest_calico_perf.model import Better, Outcome, Ratio
-from pytest_calico_perf.units import format_percent, format_ratio
+from pytest_calico_perf.units import format_count, format_percent, format_ratio
 from pytest_calico_perf.verdict import (
     MINIMUM_ROUNDS,
     Gate,
@@ -130,10 +130,11 @@ def compare(
     rounds = min(len(base), len(current))
     known = between.runs if between else 0
     if len(base) < MINIMUM_ROUNDS:
-        why = f"the baseline has {_rounds(len(base))}, at least {MINIMUM_ROUNDS} are needed: make a new one"
+        has = format_count(len(base), "round")
+        why = f"the baseline has {has}, at least {MINIMUM_ROUNDS} are needed: make a new one"
         return Comparison(None, tolerance, tolerance, known, why_not=why)
     if estimate is None:
-        why = f"{_rounds(len(current))} in this run, at least {MINIMUM_ROUNDS} are needed"
+        why = f"{format_count(len(current), 'round')} in this run, at least {MINIMUM_ROUNDS} are needed"
         return Comparison(None, tolerance, tolerance, known, why_not=why)
     most = min(len(base), max(len(current), planned))
     floor = floor_from_history(history, most, better, gate) if between else None
@@ -147,7 +148,3 @@ def compare(
         return Comparison(None, used, tolerance, known, why_not=why)
     judgement = within_tolerance(estimate, better, used, gate, share)
     return Comparison(judgement, used, tolerance, known, gate.comparisons)
-
-
-def _rounds(number: int) -> str:
-    return "1 round" if number == 1 else f"{number} rounds"

@@ -75,14 +75,10 @@ def _check_possible(expectation: Expectation, cells: Collection[Cell]) -> None:
                 remedy=f"measured are: {', '.join(modes) or 'hosts only'}",
             )
     if not any(expectation.of(cell) for cell in cells):
-        probes, paths = (dict.fromkeys(str(word) for word in words) for words in _words(cells))
+        probes = dict.fromkeys(cell.probe for cell in cells)
+        paths = dict.fromkeys(str(cell.path) for cell in cells if cell.mode)
         raise SettingProblem(
             f"{expectation.text!r} means no cell of this run",
             where=EXPECT_FLAG,
             remedy=f"measured are: {', '.join(probes)} on {', '.join(paths)}",
         )
-
-
-def _words(cells: Collection[Cell]) -> tuple[list[str], list[str]]:
-    """Probes, and paths that have a mode."""
-    return [cell.probe for cell in cells], [str(cell.path) for cell in cells if cell.mode]

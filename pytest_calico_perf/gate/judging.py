@@ -17,6 +17,10 @@ _WORST_FIRST = (Outcome.REGRESSED, Outcome.SLOW, Outcome.UNSUPPORTED, Outcome.IN
 class Judge(Protocol):
     """Rules of one kind."""
 
+    @property
+    def by_rounds(self) -> bool:
+        """Whether more rounds of a cell would change what it says, so that rounds wait for it."""
+
     def comparisons(self, cells: Collection[Cell]) -> int:
         """How many comparisons it will make among the cells of a run: they share the family's error."""
 
@@ -76,11 +80,8 @@ class Judges:
     def verdicts(
         self, result: CellResult, results: Mapping[Cell, CellResult], share: float = 1.0
     ) -> tuple[Verdict, ...]:
-        """What all rules say so far about a cell whose outcome is `ok`."""
-        gate = self.gate_for(result.cell)
-        return tuple(
-            verdict for judge in self._judges for verdict in judge.judge(result, results, gate, share)
-        )
+        """What all rules say about a cell whose outcome is `ok`."""
+        return self._asked(self._judges, result, results, share)
 
     def by_rules(
         self,
@@ -100,9 +101,19 @@ class Judges:
 
         What cannot be judged is no verdict: rounds do not change that.
         """
-        told = (*self.verdicts(result, results, share), *self.by_rules(own, result, results, share))
+        asked = [judge for judge in self._judges if judge.by_rounds]
+        told = (
+            *self._asked(asked, result, results, share),
+            *self.by_rules(own, result, results, share),
+        )
         outcomes = {verdict.outcome for verdict in told} - {Outcome.UNSUPPORTED}
         return bool(outcomes) and Outcome.INCONCLUSIVE not in outcomes
+
+    def _asked(
+        self, judges: Sequence[Judge], result: CellResult, results: Mapping[Cell, CellResult], share: float
+    ) -> tuple[Verdict, ...]:
+        gate = self.gate_for(result.cell)
+        return tuple(verdict for judge in judges for verdict in judge.judge(result, results, gate, share))
 
 
 def with_verdicts(result: CellResult, verdicts: Sequence[Verdict]) -> CellResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pytest_calico_perf.gate import history
 from pytest_calico_perf.gate.against import centre, tolerated_loss
@@ -10,20 +11,35 @@ from pytest_calico_perf.gate.earlier import EarlierRun
 from pytest_calico_perf.gate.request import Request
 from pytest_calico_perf.gate.series import Series
 from pytest_calico_perf.model import Better, CellResult, Outcome
-from pytest_calico_perf.units import format_percent
+from pytest_calico_perf.units import format_count, format_percent
 from pytest_calico_perf.verdict import MINIMUM_ROUNDS, Gate
 from pytest_calico_perf.verdict.decision import ratio_at
 
 
 def by_levels(
-    past: Sequence[EarlierRun], result: CellResult, series: Sequence[Series], request: Request, gate: Gate
+    past: Sequence[EarlierRun],
+    result: CellResult,
+    series: Sequence[Series],
+    request: Request,
+    gate: Gate,
+    *,
+    share: float = 1.0,
 ) -> tuple[Outcome, str]:
     """Whether the present level of a cell is worse than the best before by more than is tolerated.
 
     Levels are known from several runs, and Otava tests whether they differ at all: there is no noise floor.
+
+    Args:
+        past: The runs that measured the cell as this run does, in order of time.
+        result: The cell, with samples.
+        series: What is compared.
+        request: Tolerances.
+        gate: How sure to be.
+        share: Part of the permitted error that may be spent on this look.
     """
+    gate = replace(gate, false_alarms=gate.false_alarms * share)
     if len(result.samples) < MINIMUM_ROUNDS:
-        rounds = f"{len(result.samples)} round{'' if len(result.samples) == 1 else 's'}"
+        rounds = format_count(len(result.samples), "round")
         return Outcome.INCONCLUSIVE, f"{rounds} in this run, at least {MINIMUM_ROUNDS} are needed"
     outcome, texts, lacking = Outcome.OK, list[str](), list[str]()
     tolerated = format_percent(request.tolerances.of(result.cell.probe))

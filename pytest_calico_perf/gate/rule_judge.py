@@ -50,6 +50,8 @@ class RuleJudge:
         """The rules of a cell."""
         return self._rules.get(cell, ())
 
+    by_rounds = True
+
     def comparisons(self, cells: Collection[Cell]) -> int:
         """Those rules that are ratios."""
         return sum(rule.compares for cell in cells for rule in self.rules_of(cell))

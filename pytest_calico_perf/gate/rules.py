@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 
 from pytest_calico_perf.gate.quantities import Quantity
 from pytest_calico_perf.model import Better, Cell, CellResult, Mode, Outcome, Path, Ratio, Summary, Verdict
-from pytest_calico_perf.units import format_ratio
+from pytest_calico_perf.units import format_count, format_ratio
 from pytest_calico_perf.verdict import (
     MINIMUM_ROUNDS,
     Gate,
@@ -150,7 +150,7 @@ class RatioTo:
 
 def message(value: str, judgement: Judgement, text: str, gate: Gate) -> str:
     """What a verdict tells: value and interval, rounds, the rule, and what would decide it if nothing did."""
-    rounds = "1 round" if judgement.rounds == 1 else f"{judgement.rounds} rounds"
+    rounds = format_count(judgement.rounds, "round")
     if judgement.rounds < MINIMUM_ROUNDS:
         return f"{value} over {rounds}: no verdict on {text} with fewer than {MINIMUM_ROUNDS} rounds"
     value = f"{value} over {rounds}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_calico_perf.gate.series import is_fact
 from pytest_calico_perf.model import Cell, CellResult, Mode
-from pytest_calico_perf.units import format_percent
+from pytest_calico_perf.units import format_count, format_percent
 from pytest_calico_perf.verdict import MINIMUM_ROUNDS, Gate, floor_from_pairs, losses
 from pytest_calico_perf.verdict.decision import DEFAULT_GATE
 
@@ -67,5 +67,5 @@ def _floor(probe: str, pairs: Sequence[tuple[CellResult, CellResult]], gate: Gat
     floor = floor_from_pairs(found, rounds, better, gate, demanded=True)
     if floor is None or rounds < MINIMUM_ROUNDS:
         return ""
-    count = f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''}"
-    return f"{probe} {format_percent(floor) if math.isfinite(floor) else 'none will do'} ({count})"
+    told = format_percent(floor) if math.isfinite(floor) else "none will do"
+    return f"{probe} {told} ({format_count(len(pairs), 'pair')})"

@@ -16,6 +16,7 @@ from pytest_calico_perf.model import Cell, CellResult, Outcome, RunRecord
 from pytest_calico_perf.report.claims import claims
 from pytest_calico_perf.report.table import only_looked_at
 from pytest_calico_perf.report.words import listed, mode_words, shortened
+from pytest_calico_perf.units import format_count
 
 _EARLIER = frozenset({FILE_FLAG, FOLDER_FLAG, GATE_FLAG})
 _LONGEST_PROBLEM = 300
@@ -113,7 +114,7 @@ def _measured(record: RunRecord) -> Iterator[Clause]:
 def _looked(results: Sequence[CellResult]) -> Iterator[Clause]:
     """What came of looking at paths without measuring: how many carry payload, and what the others are."""
     whole = sum(result.outcome is Outcome.OK for result in results)
-    of_all = f"of {_count(len(results), 'path')}"
+    of_all = f"of {format_count(len(results), 'path')}"
     for outcome, (one, many) in _LOOKED.items():
         if paths := _paths(results, outcome):
             tone = Tone.PLAIN if outcome is Outcome.UNSUPPORTED else Tone.BAD
@@ -152,11 +153,11 @@ def _judged(results: Sequence[CellResult]) -> Iterator[Clause]:
 def _broken(results: Sequence[CellResult]) -> Iterator[Clause]:
     dead = _paths(results, Outcome.UNREACHABLE)
     if dead:
-        yield Clause(f"{_count(len(dead), 'path')} {_is(dead)} dead: {_named(dead)}", Tone.BAD)
+        yield Clause(f"{format_count(len(dead), 'path')} {_is(dead)} dead: {_named(dead)}", Tone.BAD)
     wrong = _paths(results, Outcome.WRONG_PATH)
     if wrong:
         what = "was" if len(wrong) == 1 else "were"
-        text = f"{_count(len(wrong), 'path')} {what} not the mode's, so its figures count nowhere"
+        text = f"{format_count(len(wrong), 'path')} {what} not the mode's, so its figures count nowhere"
         yield Clause(f"{text}: {_named(wrong)}", Tone.BAD)
     if failed := [result.cell for result in results if result.outcome is Outcome.TOOL_ERROR]:
         yield Clause(f"a tool failed at {_cells(failed)}", Tone.BAD)
@@ -188,7 +189,3 @@ def _named(names: Sequence[str]) -> str:
 
 def _is(things: Sequence[str]) -> str:
     return "is" if len(things) == 1 else "are"
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -23,7 +23,7 @@ from pytest_calico_perf.report.table import (
     only_looked_at,
     verdict,
 )
-from pytest_calico_perf.units import Scale, format_duration
+from pytest_calico_perf.units import Scale, format_count, format_duration
 
 # GitHub takes 65536 characters in a comment and 1 MiB in a job's summary. What is longer than this is cut,
 # and says so.
@@ -75,7 +75,7 @@ def sentence(record: RunRecord) -> str:
     bad = _counted(outcomes, _BAD)
     other = _counted(outcomes, (Outcome.INCONCLUSIVE, Outcome.UNSUPPORTED))
     failed = sum(outcome in _BAD for outcome in outcomes)
-    cells = f"{len(outcomes)} cell{'' if len(outcomes) == 1 else 's'}"
+    cells = format_count(len(outcomes), "cell")
     every = "The cell was" if len(outcomes) == 1 else f"All {cells} were"
     if failed:
         said = f"{failed} of {cells} failed: {bad}"

@@ -92,6 +92,15 @@ def test_ratios_are_held_against_a_folder_of_another_place(tmp_path) -> None:
     assert "is of another place, so only ratios" in baseline.notes([result(IPIP, 50)], GATE)[0]
 
 
+def test_one_run_of_this_place_does_not_make_the_ratios_of_others_forgotten(tmp_path) -> None:
+    """A loss of a tenth is found with ten runs of another place; a single own one would be too few for it."""
+    folder = history(tmp_path / "runs", 10, noise=0.02, days=0.001)
+    own = record(300, facts=NODE3, noise=0.02, started="2026-11-01T10:00:00+00:00")
+    written(opened(folder=folder, facts=NODE3).file_for(own), own)
+    verdict = only(opened(folder=folder, facts=NODE3, by=By.RATIO), result(IPIP, 50, 0.88, noise=0.02))
+    assert verdict.outcome is Outcome.REGRESSED
+
+
 def test_runs_of_this_place_are_found_whatever_their_folder_is_called(tmp_path) -> None:
     folder = history(tmp_path / "runs", 3)
     (place,) = folder.iterdir()

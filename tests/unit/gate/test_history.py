@@ -11,6 +11,7 @@ from pytest_calico_perf.errors import SettingProblem
 from pytest_calico_perf.gate import history as change_points
 from pytest_calico_perf.gate.baseline import Baseline
 from pytest_calico_perf.gate.comparison import Tolerances
+from pytest_calico_perf.gate.judging import Judges
 from pytest_calico_perf.gate.request import Decides, Request
 from pytest_calico_perf.model import Better, Outcome
 from pytest_calico_perf.verdict import Gate
@@ -141,6 +142,18 @@ def test_few_rounds_decide_nothing_by_history_either(tmp_path) -> None:
     assert "1 round in this run, at least 6 are needed" in verdict.message
     (valued,) = baseline.judge(result(BGP, 50, control={}), {}, GATE)
     assert "ratio to host-to-host not compared: too few runs with a control" in valued.message
+
+
+@with_otava
+def test_no_round_waits_for_change_points_and_a_look_pays_its_share(tmp_path) -> None:
+    folder = history(tmp_path / "runs", 16, levels=[1.0] * 12 + [0.88] * 4)
+    current = result(BGP, 50, 0.88)
+    baseline = opened(folder=folder, decides=Decides.HISTORY)
+    judges = Judges([baseline], [BGP])
+    assert judges.judged(current, {}).outcome is Outcome.REGRESSED
+    assert not judges.decided(current, {}, 1.0)
+    assert Judges([opened(folder=folder)], [BGP]).decided(current, {}, 1.0)
+    assert baseline.judge(current, {}, GATE, 1e-9)[0].outcome is not Outcome.REGRESSED
 
 
 @with_otava

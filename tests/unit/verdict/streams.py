@@ -26,7 +26,7 @@ ROUNDS = 6
 GOOD_RUNS = 20
 SLOWER_RUNS = 3
 
-# The logarithms of a run's samples, cost-free: larger is better.
+# The logarithms of a run's samples, of which more is better.
 Day = Callable[[Generator], Array]
 
 
