@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,17 @@ def test_modes_are_measured_one_at_a_time_there_and_back(make_world: MakeWorld, 
     assert world.ours() == []
     assert world.theirs() == before
     assert not list((world.folder / "state").rglob("*.json"))
+
+
+def test_pods_made_before_felix_had_restarted_are_made_anew(make_world: MakeWorld):
+    """Ready all the while, and routes come when pods are there already, with the MTU of the mode before."""
+    world = make_world(replace(MANIFEST, felix_notices=4.0))
+    run = world.run("--calico-mode=vxlan,bgp", *SWITCH, *QUICK)
+    assert run.code == 0, run.output
+    assert run.record["cluster"]["pod_mtu"] == {"vxlan": 1450, "bgp": 1500}
+    stale = "mode vxlan: its pods have the MTU of the mode before, 1500, not 1450; making them anew"
+    assert stale in run.output
+    assert world.ours() == []
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pytest_calico_perf.parsing import whole
 
 _LIMIT = 15.0
 _SERVICE = "service"
+_WITNESS = "witness"
 
 _Key = tuple[Mode | None, str]
 """A mode and the role of one of its pods, or `_SERVICE`."""
@@ -79,6 +80,23 @@ class Population:
                     self._problems[mode, _SERVICE] = problem
             self._read_mtu(mode)
 
+    def mtu_of_new_pod(self, mode: Mode, pool: str, ranges: Mapping[Mode, IPv4Network]) -> int:
+        """What MTU Calico gives a pod of a mode that is made now, in bytes: one is made, asked, and removed.
+
+        Raises:
+            ClusterProblem: It does not come, answer or go.
+            ToolProblem: It does not know its MTU.
+        """
+        name = self._workload.named(f"{mode}-{_WITNESS}")
+        plan = PodPlan(name, self._workload.namespace, self._client, _WITNESS, mode, pool)
+        started = self._workload.start([plan], ranges)
+        try:
+            for problem in started.problems.values():
+                raise problem
+            return _mtu(started.pods[plan].endpoint(self._api))
+        finally:
+            self._workload.remove_pods(mode, role=_WITNESS)
+
     def remove(self, mode: Mode) -> None:
         """Remove the pods of a mode, and forget what was wrong with them.
 
@@ -134,8 +152,12 @@ class Population:
         for role in ("client", "server"):
             if self.has(mode, role):
                 try:
-                    answer = self.endpoint(mode, role).run(["cat", "/sys/class/net/eth0/mtu"], limit=_LIMIT)
-                    self._mtus[mode] = whole(answer.check().stdout, "the pod's MTU")
+                    self._mtus[mode] = _mtu(self.endpoint(mode, role))
                 except (ClusterProblem, ToolProblem):
                     continue
                 return
+
+
+def _mtu(pod: PodEndpoint) -> int:
+    answer = pod.run(["cat", "/sys/class/net/eth0/mtu"], limit=_LIMIT)
+    return whole(answer.check().stdout, "the pod's MTU")

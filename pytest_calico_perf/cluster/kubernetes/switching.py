@@ -12,7 +12,7 @@ from pytest_calico_perf.cluster.kubernetes.switch import Switch, uid_of_cluster
 from pytest_calico_perf.cluster.kubernetes.target import Target
 from pytest_calico_perf.cluster.kubernetes.unfinished import recover
 from pytest_calico_perf.clusterfile import KubernetesFile
-from pytest_calico_perf.errors import ClusterProblem
+from pytest_calico_perf.errors import ClusterProblem, ToolProblem
 from pytest_calico_perf.interrupts import Hold
 from pytest_calico_perf.model import Mode, Path, Provision
 
@@ -90,6 +90,7 @@ class SwitchingCluster(KubernetesCluster):
             self._populated = None
         if self._switch is not None:
             self._switch.to(mode)
+            self._renew_outdated(mode)
         else:
             self._repopulate(mode)
         self._turned = mode
@@ -98,6 +99,28 @@ class SwitchingCluster(KubernetesCluster):
         """Make the mode's pods once Calico is in it, and wait for routes between them."""
         self._populated = mode
         self._populate([mode])
+
+    def _renew_outdated(self, mode: Mode) -> None:
+        """Make the mode's pods once more if they came before Felix had restarted.
+
+        Such pods have the MTU of the mode before: the CNI plugin takes it from a file that Felix writes
+        when it starts (`/var/lib/calico/mtu`). That it has restarted nobody says, since calico-node may be
+        ready all the while; a pod made now tells.
+        """
+        had = self._pods.mtus.get(mode)
+        if had is None:
+            return
+        try:
+            now = self._pods.mtu_of_new_pod(mode, self._pools[mode], self._ranges)
+        except (ClusterProblem, ToolProblem) as problem:
+            self._tell(f"mode {mode}: whether its pods have its MTU is not known: {problem}")
+            return
+        if now != had:
+            self._tell(
+                f"mode {mode}: its pods have the MTU of the mode before, {had}, not {now}; making them anew"
+            )
+            self._pods.remove(mode)
+            self._repopulate(mode)
 
     def _differences(self) -> list[str]:
         # A tunnel that went with its mode comes back with it, at whatever address of the pool is free then.

@@ -12,7 +12,7 @@ from pytest_calico_perf.cluster.kubernetes import manifests
 from pytest_calico_perf.cluster.kubernetes.api import Api
 from pytest_calico_perf.cluster.kubernetes.endpoint import ANY, PORTS, PodEndpoint, host_ports
 from pytest_calico_perf.cluster.kubernetes.manifests import PodPlan
-from pytest_calico_perf.cluster.kubernetes.ours import MODE, refuse_others, selector
+from pytest_calico_perf.cluster.kubernetes.ours import MODE, ROLE, refuse_others, selector
 from pytest_calico_perf.cluster.kubernetes.pod_failure import is_hopeless, is_ready, why_not_ready
 from pytest_calico_perf.cluster.kubernetes.resource import (
     EVENTS,
@@ -172,13 +172,13 @@ class Workload:
                 remedy="is the cluster IPv6 only?",
             ) from None
 
-    def remove_pods(self, mode: Mode) -> None:
-        """Delete the pods of a mode and wait until they are gone.
+    def remove_pods(self, mode: Mode, *, role: str = "") -> None:
+        """Delete the pods of a mode, or those of one role, and wait until they are gone.
 
         Raises:
             NotReady: They are still there.
         """
-        labels = f"{selector(self._run)},{MODE}={mode}"
+        labels = f"{selector(self._run)},{MODE}={mode}{f',{ROLE}={role}' if role else ''}"
         for pod in self._api.list(PODS, namespace=self.namespace, labels=labels):
             name, uid = (str(lookup(pod, "metadata", key)) for key in ("name", "uid"))
             self._api.delete(PODS, name, namespace=self.namespace, uid=uid)

@@ -137,6 +137,7 @@ class Calico:
         self._felix_runs = encapsulations
         if restart:
             # "Exiting for encapsulation change" (felix/daemon): runit starts it again, the pod itself stays.
+            time.sleep(self._spec.felix_notices)
             self._set_agents(ready=False)
             time.sleep(self._spec.felix_restart)
         writers = self._route_writers()

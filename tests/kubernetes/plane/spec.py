@@ -67,6 +67,7 @@ class CalicoSpec:
         wireguard: As FelixConfiguration tells it; the packets do not feel it.
         felix: More of FelixConfiguration's spec.
         bgp: BGPConfiguration's spec; None leaves the object out, as Calico does.
+        felix_notices: Seconds until Felix has seen that the set of encapsulations changed; all is ready meanwhile.
         felix_restart: Seconds Felix takes to restart when the set of encapsulations changes.
         absent: Whether there is no Calico at all: pods are wired in the same way, and no object of the API says by whom.
     """
@@ -83,6 +84,7 @@ class CalicoSpec:
     wireguard: bool = False
     felix: Mapping[str, Any] = field(default_factory=dict)
     bgp: Mapping[str, Any] | None = None
+    felix_notices: float = 0.0
     felix_restart: float = 0.3
     absent: bool = False
 
