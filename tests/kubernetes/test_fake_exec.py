@@ -114,8 +114,9 @@ def test_commands_end_with_the_server(tmp_path: Path) -> None:
         assert fake.running[0][:2] == ["sh", "-c"]
     socket.close()
     until(lambda: not alive(pid))
-    assert set(threading.enumerate()) == before
-    assert set(Path("/proc/self/fd").iterdir()) <= files
+    # A request's thread and connection end by themselves, a moment later on a busy machine.
+    until(lambda: set(threading.enumerate()) <= before)
+    until(lambda: set(Path("/proc/self/fd").iterdir()) <= files)
 
 
 def test_commands_end_with_their_pod(fake: FakeApi, api: client.ApiClient, tmp_path: Path) -> None:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import ipaddress
+import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_SILENCE = 20.0  # seconds
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ def https(url: str, files: Authority, *, client_certificates: bool = False) -> I
     def serve(client: socket.socket) -> None:
         inner = context.wrap_socket(client, server_side=True)
         with inner, socket.create_connection((target.hostname, target.port)) as outer:
-            _relay(inner, outer)
+            _relay(_OneAtATime(inner), outer)
 
     with _listening(serve) as port:
         yield f"https://127.0.0.1:{port}"
@@ -167,7 +175,7 @@ def _listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
 
     def handle(client: socket.socket) -> None:
         with client, suppress(OSError, ValueError):
-            client.settimeout(20)
+            client.settimeout(_SILENCE)
             serve(client)
 
     def accept() -> None:
@@ -190,10 +198,48 @@ def _listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
             assert not thread.is_alive()
 
 
-def _relay(one: socket.socket, other: socket.socket, dead: threading.Event | None = None) -> None:
+class _Stream(Protocol):
+    def recv(self, size: int, /) -> bytes: ...
+    def sendall(self, data: bytes, /) -> None: ...
+    def shutdown(self, how: int, /) -> None: ...
+
+
+class _OneAtATime:
+    """A TLS connection that one thread may read while another writes: OpenSSL allows no two calls at once."""
+
+    def __init__(self, connection: ssl.SSLSocket) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        connection.setblocking(False)
+
+    def recv(self, size: int) -> bytes:
+        return self._at_last(self._connection.recv, size)
+
+    def sendall(self, data: bytes) -> None:
+        while data:
+            data = data[self._at_last(self._connection.send, data) :]
+
+    def shutdown(self, how: int) -> None:
+        with self._lock:
+            self._connection.shutdown(how)
+
+    def _at_last(self, call: Callable[[T], U], argument: T) -> U:
+        end = time.monotonic() + _SILENCE
+        while time.monotonic() < end:
+            try:
+                with self._lock:
+                    return call(argument)
+            except ssl.SSLWantReadError:
+                select.select([self._connection], [], [], _SILENCE)
+            except ssl.SSLWantWriteError:
+                select.select([], [self._connection], [], _SILENCE)
+        raise TimeoutError
+
+
+def _relay(one: _Stream, other: _Stream, dead: threading.Event | None = None) -> None:
     """Carry both ways until both have ended; nothing arrives any more once it is dead."""
 
-    def carry(source: socket.socket, target: socket.socket) -> None:
+    def carry(source: _Stream, target: _Stream) -> None:
         with suppress(OSError, ValueError):
             while piece := source.recv(65536):
                 if dead is None or not dead.is_set():
