@@ -65,6 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
         os.environ.pop(name, None)
     config.addinivalue_line("markers", "unprivileged: a test of the lab that also runs without root")
+    config.addinivalue_line("markers", "alone: a test that others would spoil if they ran beside it")
     config.stash[BEFORE] = traces()
 
 
