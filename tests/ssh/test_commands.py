@@ -138,7 +138,9 @@ def test_bytes_that_are_no_text_are_replaced(host: SshHost) -> None:
     assert host.run(["printf", "a\\377b"], limit=10).stdout == "a\ufffdb"
 
 
-def test_threads_share_the_connection(host: SshHost) -> None:
+def test_threads_share_the_connection(connect: Callable[..., SshHost]) -> None:
+    host = connect(deadline=30.0)  # a busy machine may take long for a channel, and gets another connection
+
     def ask(number: int) -> str:
         return host.run(["sh", "-c", f"sleep 0.1; echo {number}; echo $SSH_CONNECTION"], limit=20).stdout
 

@@ -39,6 +39,13 @@ def wait_until_gone(path: str) -> None:
         time.sleep(0.02)
 
 
+def wait_for(path: str) -> None:
+    end = time.monotonic() + 10
+    while not Path(path).exists():
+        assert time.monotonic() < end, f"{path} never came"
+        time.sleep(0.02)
+
+
 def test_a_cut_while_commands_run(connect: Connect, sshds: dict[str, Daemon], marked: Marked) -> None:
     host = connect()
     scratch = host.scratch
@@ -70,6 +77,25 @@ def test_the_next_command_mends_it(connect: Connect, sshds: dict[str, Daemon]) -
     assert host.scratch != before
     host.write_file(f"{host.scratch}/x", "x")
     wait_until_gone(before)
+
+
+def test_a_host_that_is_slow_keeps_what_runs(connect: Connect, sshds: dict[str, Daemon]) -> None:
+    """A new command gets another connection; to close the first would end what runs through it."""
+    host = connect(deadline=1.0)
+    scratch = host.scratch
+    with ThreadPoolExecutor() as executor:
+        waiting = executor.submit(
+            host.run, ["sh", "-c", f'touch "{scratch}/x" && sleep 3 && echo done'], limit=60
+        )
+        wait_for(f"{scratch}/x")
+        sshds["node2"].run("pkill", "-STOP", "-f", "^sshd: root@notty")
+        assert host.run(["echo", "at once"], limit=10).stdout == "at once\n"
+        assert host.scratch != scratch
+        sshds["node2"].run("pkill", "-CONT", "-f", "^sshd: root@notty")
+        assert waiting.result(30).stdout == "done\n"
+    assert Path(scratch).exists()
+    host.close()
+    assert not Path(scratch).exists()
 
 
 def test_a_cut_jump_host(connect: Connect, sshds: dict[str, Daemon]) -> None:

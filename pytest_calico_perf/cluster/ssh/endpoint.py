@@ -45,6 +45,7 @@ class SshHost:
         self._login = login
         self._lock = threading.Lock()  # of the connection
         self._place: tuple[Session, Folder] | None = None
+        self._left: list[tuple[Session, Folder]] = []  # that did not answer, and may yet do
         self._orphans: list[str] = []  # folders whose connection broke
         self._closed = False
         self._ports_lock = threading.Lock()
@@ -190,10 +191,14 @@ class SshHost:
             if self._closed:
                 return
             self._closed = True
+            for session, folder in self._left:
+                self._orphans.append(folder.path)
+                session.close()
             if self._place is None and not self._orphans:
                 return
             try:
-                _, folder = self._current()
+                session, folder = self._current()
+                self._remove_orphans(session)
                 self._orphans.append(folder.path)
                 folder.remove()
                 self._orphans.remove(folder.path)
@@ -241,6 +246,13 @@ class SshHost:
             raise
         return self._place
 
+    def _leave(self, session: Session) -> None:
+        """Use a connection no more. It may be slow and not dead: commands that run through it go on."""
+        with self._lock:
+            if self._place is not None and self._place[0] is session and session.alive:
+                self._left.append(self._place)
+                self._place = None
+
     def _remove_orphans(self, session: Session) -> None:
         """Remove the folders of broken connections; their keepers do, too, but only once sshd noticed."""
         if self._orphans:
@@ -258,6 +270,6 @@ class SshHost:
             return session.launch(argv, wrapped, limit=limit, stdin=stdin)
         except DeadConnection:
             # It looked alive and was not. Nothing has run there, so that once more harms nobody.
-            session.close()
+            self._leave(session)
             session, _ = self._connected()
             return session.launch(argv, wrapped, limit=limit, stdin=stdin)

@@ -46,7 +46,7 @@ _FOREVER = 10 * 365 * 86400.0  # seconds
 
 
 class DeadConnection(HostProblem):
-    """A connection turned out to be dead before anything was asked of it."""
+    """A connection turned out to be dead, or does not answer, before anything was asked of it."""
 
 
 @dataclass(frozen=True)
