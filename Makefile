@@ -18,10 +18,11 @@ unexport PYTHONDONTWRITEBYTECODE
 compare: install
 	$(BIN)/pytest $(ARGS) --html=report.html --self-contained-html --calico-json=results.json
 
-# Three at a time on two cores: they wait more than they compute. Then those that others would spoil, one by one.
+# Three files at a time on two cores: they wait more than they compute; the long ones come first. Then, one by one, the
+# tests that others would spoil.
 test: install-dev lint
 	@failed=0; \
-	$(BIN)/pytest tests -n 3 --dist loadgroup -m "not alone" || failed=1; \
+	$(BIN)/pytest tests -n 3 --dist loadfile --no-loadscope-reorder -m "not alone" || failed=1; \
 	$(BIN)/pytest tests -m alone || failed=1; \
 	exit $$failed
 

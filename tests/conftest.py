@@ -23,13 +23,8 @@ RUN = os.environ.setdefault(VARIABLE, uuid.uuid4().hex)  # one and the same for 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file run in one process, and those of the lab, which look at all labs, in one and the same.
-
-    Tests that need root live in a folder of real parts; without root they are skipped with the reason."""
+    """Tests that need root live in a folder of real parts; without root they are skipped with the reason."""
     here = Path(__file__).parent
-    for item in items:
-        lab = item.path.is_relative_to(here / "lab")
-        item.add_marker(pytest.mark.xdist_group("lab" if lab else str(item.path)))
     if os.geteuid() == 0:
         return
     for item in items:
