@@ -159,6 +159,7 @@ class Wire:
         with self._lock:
             if self._client is refused or self._client is None:
                 self._client = self._access.client()
+                refused.close()  # those of its connections that idle; others end with their requests
             return self._client
 
     def _answer(self, client: Any, request: Request) -> Json:
