@@ -21,7 +21,7 @@ from tests.kubernetes.fake import FakeApi
 from tests.kubernetes.plane import Plane
 from tests.kubernetes.plane.trying import run_pods
 
-QUICK = ("--calico-probe=ping", "--calico-rounds=2", "--calico-duration=0.2")
+QUICK = ("--calico-probe=ping", "--calico-rounds=2", "--calico-duration=0.04")
 # What goes on counting by itself: revisions, and those of address blocks (libcalico-go/lib/backend/model/block.go).
 _VOLATILE = (
     *("resourceVersion", "managedFields", "generation", "observedGeneration"),

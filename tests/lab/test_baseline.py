@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.runs import cells, results
+from tests.lab.runs import BRIEF, cells, results
 
 SMALL = (
-    "--calico-probe=ping", "--calico-path=host-to-host,pod-to-pod", "--calico-rounds=6",
+    "--calico-probe=ping", "--calico-path=host-to-host,pod-to-pod", "--calico-rounds=6", BRIEF,
 )  # fmt: skip
 
 BGP = ("--calico-mode=bgp", *SMALL)

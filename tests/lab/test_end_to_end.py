@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from tests.lab.runs import SMALL, cells, results
+from tests.lab.runs import BRIEF, SMALL, cells, results
 
 
 def test_every_report_tells_the_same_story(suite, pytester: pytest.Pytester) -> None:
@@ -63,7 +63,7 @@ def test_every_report_tells_the_same_story(suite, pytester: pytest.Pytester) -> 
 
 def test_evidence_shows_each_mode_on_the_wire(suite, pytester: pytest.Pytester) -> None:
     modes = ("bgp", "ipip", "vxlan")
-    options = ("--calico-probe=tcp", "--calico-path=pod-to-pod", "--calico-rounds=1")
+    options = ("--calico-probe=tcp", "--calico-path=pod-to-pod", "--calico-rounds=1", "--calico-duration=0.5")
     suite(f"--calico-mode={','.join(modes)}", *options).assert_outcomes(passed=3)
     evidence = {mode: cells(pytester)["tcp", "pod-to-pod", mode]["evidence"] for mode in modes}
     devices = {
@@ -155,13 +155,19 @@ def test_a_cell_may_be_asked_twice(pytester: pytest.Pytester) -> None:
             assert calico_cell.measure() is calico_cell.measure()
         """
     )
-    pytester.runpytest_subprocess("--calico-mode=bgp", "--calico-rounds=1").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("--calico-mode=bgp", "--calico-rounds=1", BRIEF).assert_outcomes(passed=1)
 
 
 def test_a_compared_benchmark_is_of_the_same_cluster_or_the_difference_is_named(
     suite, pytester: pytest.Pytester
 ) -> None:
-    small = ("--calico-mode=bgp", "--calico-probe=ping", "--calico-path=pod-to-pod", "--calico-rounds=2")
+    small = (
+        "--calico-mode=bgp",
+        "--calico-probe=ping",
+        "--calico-path=pod-to-pod",
+        "--calico-rounds=2",
+        BRIEF,
+    )
     suite(*small, "--benchmark-autosave")
     same = suite(*small, "--benchmark-compare")
     same.stdout.fnmatch_lines(["test_ping?pod-to-pod-bgp? (0001_*"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.runs import SMALL, cells, results
+from tests.lab.runs import BRIEF, SMALL, cells, results
 
 BREAKERS = {
     "pod-without-link": """
@@ -97,6 +97,7 @@ def test_a_server_that_dies_is_a_tool_error_naming_it(broken_suite, pytester: py
         "--calico-probe=tcp,ping",
         "--calico-path=pod-to-pod",
         "--calico-rounds=3",
+        "--calico-duration=0.5",
     )
     result.assert_outcomes(passed=1, failed=1)
     assert cells(pytester)["ping", "pod-to-pod", "bgp"]["outcome"] == "ok"
@@ -113,6 +114,7 @@ def test_a_missing_tool_is_a_tool_error_naming_it(broken_suite, pytester: pytest
         "--calico-probe=http,ping",
         "--calico-path=pod-to-pod",
         "--calico-rounds=2",
+        BRIEF,
     )
     result.assert_outcomes(passed=1, failed=1)
     dead = cells(pytester)["http", "pod-to-pod", "bgp"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.runs import cells, results
+from tests.lab.runs import BRIEF, cells, results
 
 
 def test_a_precision_ends_blocks_at_a_look_and_every_report_says_why(
@@ -17,7 +17,7 @@ def test_a_precision_ends_blocks_at_a_look_and_every_report_says_why(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(job))
     result = suite(
         "--calico-mode=bgp,vxlan", "--calico-probe=ping", "--calico-path=pod-to-pod",
-        "--calico-precision=40%", "--calico-rounds=9", "--calico-summary=summary.md",
+        "--calico-precision=40%", "--calico-rounds=9", BRIEF, "--calico-summary=summary.md",
     )  # fmt: skip
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*at most 9 rounds, until known to 40 %; at most about *"])

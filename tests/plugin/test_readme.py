@@ -28,6 +28,10 @@ def test_examples_run(pytester: pytest.Pytester, page: str) -> None:
     for number, block in enumerate(blocks):
         pytester.makepyfile(**{f"test_example_{number}": block})
     result = pytester.runpytest_subprocess(
-        "--calico-mode=bgp,vxlan", "--calico-rounds=6", "--calico-path=pod-to-pod", timeout=120
+        "--calico-mode=bgp,vxlan",
+        "--calico-rounds=6",
+        "--calico-path=pod-to-pod",
+        "--calico-duration=0.2",
+        timeout=120,
     )
     result.assert_outcomes(passed=2 * len(blocks))

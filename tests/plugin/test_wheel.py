@@ -44,7 +44,10 @@ def test_wheel_has_what_is_no_python(installed: Path) -> None:
 def test_the_same_suite_under_the_same_names(
     installed: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = ("--calico-mode=bgp", "--calico-probe=ping", "--calico-path=pod-to-pod", "--calico-rounds=1")
+    small = (
+        "--calico-mode=bgp", "--calico-probe=ping", "--calico-path=pod-to-pod", "--calico-rounds=1",
+        "--calico-duration=0.04",
+    )  # fmt: skip
 
     def names(*args: str, cwd: Path, file: Path, home: Path) -> list[str]:
         done = subprocess.run(
