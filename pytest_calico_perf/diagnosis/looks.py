@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 _LIMIT = 8.0  # seconds for one look; ip and cat take milliseconds, a busy API server's exec does not
 _LEAST = 0.5  # seconds below which a command is not worth starting
+_PATIENCE = 1.0  # seconds of waiting for nothing after which an endpoint is silent; a refusal comes at once
 _WORKERS = 8
 
 
@@ -43,6 +44,8 @@ class Question:
 class Looks:
     """Runs the commands of one diagnosis, and keeps them.
 
+    An endpoint that was waited for in vain is not asked again: a node that went away would cost all the time.
+
     Args:
         deadline: Seconds all of them may take together.
     """
@@ -52,6 +55,7 @@ class Looks:
         self._until = time.monotonic() + deadline
         self._lock = threading.Lock()
         self._ran: dict[tuple[str, tuple[str, ...]], Ran] = {}
+        self._silent: dict[str, str] = {}  # endpoint -> why it cannot be asked
 
     @property
     def commands(self) -> tuple[Ran, ...]:
@@ -65,10 +69,8 @@ class Looks:
         Raises:
             NotSeen: The endpoint cannot be talked to, lacks the program, or no time is left.
         """
-        try:
+        with self._talking_to(endpoint):
             answer = endpoint.run(argv, limit=min(limit, self._left()))
-        except (ClusterProblem, CellProblem) as problem:
-            raise NotSeen(f"{endpoint.name} cannot be asked: {problem.what}") from None
         self._note(answer)
         if answer.exit_code == 127:
             raise NotSeen(f"{argv[0]} is not installed at {endpoint.name}")
@@ -94,10 +96,8 @@ class Looks:
         Raises:
             NotSeen: The endpoint cannot be talked to.
         """
-        try:
+        with self._talking_to(endpoint):
             server = endpoint.start(argv, limit=min(limit, self._left()))
-        except (ClusterProblem, CellProblem) as problem:
-            raise NotSeen(f"{endpoint.name} cannot be asked: {problem.what}") from None
         with server:
             yield server
 
@@ -105,6 +105,19 @@ class Looks:
         """Ask side by side; answers come in the order of the questions."""
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="diagnosis") as executor:
             return list(executor.map(_answer, questions))
+
+    @contextmanager
+    def _talking_to(self, endpoint: Endpoint) -> Iterator[None]:
+        if endpoint.name in self._silent:
+            raise NotSeen(self._silent[endpoint.name])
+        begun = time.monotonic()
+        try:
+            yield
+        except (ClusterProblem, CellProblem) as problem:
+            reason = f"{endpoint.name} cannot be asked: {problem.what}"
+            if time.monotonic() - begun > _PATIENCE:
+                self._silent[endpoint.name] = reason
+            raise NotSeen(reason) from None
 
     def _left(self) -> float:
         left = self._until - time.monotonic()

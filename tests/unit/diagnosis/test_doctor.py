@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from pytest_calico_perf.diagnosis.finding import State
 from pytest_calico_perf.diagnosis.looks import Looks, NotSeen, Question
 from pytest_calico_perf.diagnosis.notes import At, Notes
 from pytest_calico_perf.diagnosis.scene import Scene
-from pytest_calico_perf.errors import ToolProblem, Unreachable
+from pytest_calico_perf.errors import ApiProblem, ToolProblem, Unreachable
 from pytest_calico_perf.model import Encapsulation, EndpointKind, Mode, Path
 from tests.unit.diagnosis.scenes import Silent, Telling, World, bare, looking, pods, scene, seen, way
 
@@ -66,6 +67,21 @@ def test_when_no_time_is_left_nothing_more_is_run():
     with pytest.raises(NotSeen, match="ran out"):
         Looks(0.1).run(end, ["ip", "link"])
     assert end.asked == []
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(0.0, 3), (1.1, 1)])
+def test_who_was_waited_for_in_vain_is_not_asked_again(seconds, asked):
+    class Away(Telling):
+        def run(self, argv, *, limit):
+            self.asked.append(argv)
+            time.sleep(seconds)
+            raise ApiProblem("the connection broke")
+
+    looks, away = Looks(20), Away()
+    for _ in range(3):
+        with pytest.raises(NotSeen, match="cannot be asked: the connection broke"):
+            looks.run(away, ["ip", "link"])
+    assert len(away.asked) == asked
 
 
 def test_a_question_that_fails_leaves_the_others_alone():
