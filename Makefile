@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What is used is compiled when it is used.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 ARGS ?= --calico-mode=ipip,bgp,vxlan
 
 # What the lab and its probes run; python3-venv only where the interpreter is Debian's own.
@@ -49,15 +51,15 @@ $(BIN)/python:
 
 $(VENV)/installed: $(BIN)/python pyproject.toml
 	@echo "Python packages: installing the project into $(VENV)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(PIP) --editable .
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@echo "Python packages: installing what tests and linters need into $(VENV)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	$(PIP) "pip>=25.1"
+	$(PIP) --group dev
 	@# Without its requirements, which exclude ours: docs/baselines.md says why that is enough.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "apache-otava>=0.8,<0.9"
+	$(PIP) --no-deps "apache-otava>=0.8,<0.9"
 	@touch $@
 
 clean:
