@@ -115,7 +115,7 @@ def test_commands_end_with_the_server(tmp_path: Path) -> None:
     socket.close()
     until(lambda: not alive(pid))
     # A request's thread and connection end by themselves, a moment later on a busy machine.
-    until(lambda: set(threading.enumerate()) <= before)
+    until(lambda: set(threading.enumerate()) == before)
     until(lambda: set(Path("/proc/self/fd").iterdir()) <= files)
 
 

@@ -16,9 +16,8 @@ from pytest_calico_perf.cluster.lab.sandbox import Sandbox
 from pytest_calico_perf.cluster.lab.tag import LabTag, started_at
 from tests.lab.owner import CHECKOUT, DEADLINE, Owner, owner, wait_until
 
-pytestmark = (
-    pytest.mark.alone
-)  # every lab that comes up calls the janitor: a neighbour's would take the orphans
+# Every lab that comes up calls the janitor: a neighbour's would take the orphans.
+pytestmark = pytest.mark.alone
 
 
 def test_the_janitor_removes_an_orphan_and_no_living_lab(sandbox: Sandbox) -> None:

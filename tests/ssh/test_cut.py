@@ -15,6 +15,7 @@ import pytest
 from pytest_calico_perf.cluster.lab.cluster import LabCluster
 from pytest_calico_perf.cluster.ssh import SshHost, login
 from pytest_calico_perf.errors import HostProblem, NotRestored
+from tests.lab.owner import wait_until
 from tests.ssh.daemon import Daemon
 from tests.ssh.processes import Marked
 
@@ -36,13 +37,6 @@ def wait_until_gone(path: str) -> None:
     end = time.monotonic() + 10
     while Path(path).exists():
         assert time.monotonic() < end, f"{path} is still there"
-        time.sleep(0.02)
-
-
-def wait_for(path: str) -> None:
-    end = time.monotonic() + 10
-    while not Path(path).exists():
-        assert time.monotonic() < end, f"{path} never came"
         time.sleep(0.02)
 
 
@@ -87,7 +81,7 @@ def test_a_host_that_is_slow_keeps_what_runs(connect: Connect, sshds: dict[str, 
         waiting = executor.submit(
             host.run, ["sh", "-c", f'touch "{scratch}/x" && sleep 3 && echo done'], limit=60
         )
-        wait_for(f"{scratch}/x")
+        wait_until(Path(scratch, "x").exists)
         sshds["node2"].run("pkill", "-STOP", "-f", "^sshd: root@notty")
         assert host.run(["echo", "at once"], limit=10).stdout == "at once\n"
         assert host.scratch != scratch

@@ -38,7 +38,7 @@ class PodPlan:
         name: Its name, which ends with the run's id.
         namespace: Where.
         node: Name of the node it is pinned to.
-        role: `client`, `server`, `neighbour` or `host`.
+        role: `client`, `server`, `neighbour`, `witness` (of the MTU that new pods get) or `host`.
         mode: Its mode; None for a host.
         pool: Name of the IP pool its address must be from; empty leaves it to Calico.
     """
